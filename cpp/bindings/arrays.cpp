@@ -1,0 +1,95 @@
+// NumPy arrays in and out: the one place that looks inside a NumPy array object.
+#include "bindings/arrays.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace matgrad::bindings {
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axis > 0) text += ", ";
+    text += std::to_string(shape[axis]);
+  }
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+int64_t ArrayView::size() const {
+  int64_t size = 1;
+  for (int axis = 0; axis < ndim(); ++axis) size *= length(axis);
+  return size;
+}
+
+std::pair<const char*, const char*> ArrayView::extent() const {
+  const char *low = data(), *high = data();
+  if (size() == 0) return {low, high};
+  for (int axis = 0; axis < ndim(); ++axis) {
+    int64_t span = (length(axis) - 1) * stride(axis);
+    (span < 0 ? low : high) += span;
+  }
+  return {low, high + py::reinterpret_borrow<py::dtype>(proxy_->descr).itemsize()};
+}
+
+bool is_exact_array(PyObject* object) { return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_; }
+
+bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size) {
+  if (core_ndim >= 1 && array.ndim() >= 1 && array.length(-1) > 1 && array.stride(-1) != item_size) return false;
+  for (int axis = 0; axis + (core_ndim >= 1 ? 1 : 0) < array.ndim(); ++axis) {
+    if (array.stride(axis) % item_size != 0) return false;
+  }
+  return true;
+}
+
+namespace {
+
+/// Bytes of memory that this process could still get, as well as can be told.
+double available_memory() {
+  double bytes = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
+  if (std::FILE* file = std::fopen("/proc/meminfo", "r")) {
+    char line[256];
+    double kilobytes = 0;
+    while (std::fgets(line, sizeof line, file)) {
+      if (std::sscanf(line, "MemAvailable: %lf kB", &kilobytes) == 1) bytes = kilobytes * 1024;
+    }
+    std::fclose(file);
+  }
+  return bytes;
+}
+
+/// Raises MemoryError if an array of this shape cannot fit in memory.
+void require_memory(const char* function, const Shape& shape, int64_t item_size) {
+  double bytes = double(item_size);
+  for (int64_t length : shape) bytes *= double(length);
+  constexpr double kAlwaysFits = double(1 << 28);
+  if (bytes <= kAlwaysFits || bytes <= available_memory()) return;
+  char size[32];
+  std::snprintf(size, sizeof size, "%.1f GiB", bytes / double(1 << 30));
+  std::string message = std::string(function) + ": the result of shape " + to_string(shape) + " needs " + size +
+                        ", more than the available memory; .structured(...) keeps a derivative without expanding it";
+  PyErr_SetString(PyExc_MemoryError, message.c_str());
+  throw py::error_already_set();
+}
+
+}  // namespace
+
+template <class T>
+py::object new_array(const char* function, const Shape& shape) {
+  require_memory(function, shape, sizeof(T));
+  const auto& api = py::detail::npy_api::get();
+  PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(py::dtype::num_of<T>()),
+                                              int(shape.size()), reinterpret_cast<const Py_intptr_t*>(shape.data()),
+                                              nullptr, nullptr, 0, nullptr);
+  if (array == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(array);
+}
+
+template py::object new_array<float>(const char*, const Shape&);
+template py::object new_array<double>(const char*, const Shape&);
+
+py::object without_zero_axes(py::object array) {
+  return ArrayView(array.ptr()).ndim() == 0 ? py::object(array[py::tuple()]) : array;
+}
+
+}  // namespace matgrad::bindings

@@ -1,0 +1,65 @@
+// NumPy arrays in and out: the one place that looks inside a NumPy array object.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace matgrad::bindings {
+
+namespace py = pybind11;
+
+/// Lengths of axes.
+using Shape = std::vector<int64_t>;
+
+/// "(3, 4)", as Python prints a shape.
+std::string to_string(const Shape& shape);
+
+/// A NumPy array as pointer, lengths and strides; borrows the array.
+class ArrayView {
+ public:
+  /// `array` must be an instance of numpy.ndarray.
+  explicit ArrayView(PyObject* array) : proxy_(py::detail::array_proxy(array)) {}
+
+  char* data() const { return proxy_->data; }
+  int ndim() const { return proxy_->nd; }
+  int64_t length(int axis) const { return proxy_->dimensions[axis < 0 ? axis + ndim() : axis]; }
+  /// Distance in bytes between neighbours along an axis.
+  int64_t stride(int axis) const { return proxy_->strides[axis < 0 ? axis + ndim() : axis]; }
+  Shape shape() const { return Shape(proxy_->dimensions, proxy_->dimensions + ndim()); }
+  int64_t size() const;
+  bool aligned() const { return has(py::detail::npy_api::NPY_ARRAY_ALIGNED_); }
+  bool writeable() const { return has(py::detail::npy_api::NPY_ARRAY_WRITEABLE_); }
+  bool c_contiguous() const { return has(py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_); }
+  /// Whether elements are T in native byte order.
+  template <class T>
+  bool holds() const {
+    const auto* descr = py::detail::array_descriptor_proxy(proxy_->descr);
+    return descr->type_num == py::dtype::num_of<T>() && descr->byteorder != '>';
+  }
+  /// First and one-past-last byte that the elements touch; equal for an array without elements.
+  std::pair<const char*, const char*> extent() const;
+
+ private:
+  bool has(int flag) const { return (proxy_->flags & flag) != 0; }
+  const py::detail::PyArray_Proxy* proxy_;
+};
+
+/// Whether `object` is a numpy.ndarray and no subclass of it.
+bool is_exact_array(PyObject* object);
+
+/// Whether the last `core_ndim` axes of an array have a layout that kernels read in place: unit stride along the last
+/// axis and a whole number of elements between rows. Fewer axes than core_ndim is a matter for shape validation.
+bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size);
+
+/// A new C-ordered array of T. Raises MemoryError before allocating if it cannot fit in memory; `function` is named.
+template <class T>
+py::object new_array(const char* function, const Shape& shape);
+
+/// The NumPy scalar that a 0-d array holds; other arrays as they are.
+py::object without_zero_axes(py::object array);
+
+}  // namespace matgrad::bindings

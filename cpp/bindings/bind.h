@@ -1,0 +1,11 @@
+// The parts of the module matgrad._core, one function a file.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace matgrad::bindings {
+
+void bind_closed_form(pybind11::module_& module);
+void bind_config(pybind11::module_& module);
+
+}  // namespace matgrad::bindings

@@ -1,0 +1,329 @@
+// The closed forms as Python functions: one table row each; checks, broadcasting and results are common to all.
+#include <algorithm>
+#include <optional>
+
+#include "bindings/arrays.h"
+#include "bindings/bind.h"
+#include "bindings/signature.h"
+#include "matgrad/closed_form.h"
+
+namespace matgrad::bindings {
+namespace {
+
+/// A closed form: its name, its signature and its implementation in both precisions.
+struct ClosedForm {
+  const char* name;
+  Signature signature;
+  void (*f32)(const Problems<float>&);
+  void (*f64)(const Problems<double>&);
+  bool has_parameter = false;  ///< whether a number follows the operands
+};
+
+#define MATGRAD_BOTH(name) &closed_form::name<float>, &closed_form::name<double>
+
+const ClosedForm kClosedForms[] = {
+    {"quadratic_form_gradient", Signature("A(n,n),x(n)->(n)"), MATGRAD_BOTH(quadratic_form_gradient)},
+};
+
+/// Work below this many elements, read and written, isn't worth releasing the GIL for.
+constexpr int64_t kKeepGil = 1 << 12;
+
+[[noreturn]] void shape_error(const ClosedForm& form, const std::string& what) {
+  throw py::value_error(std::string(form.name) + ": " + what);
+}
+
+/// One call of a closed form: the operands, made readable for kernels, and what follows from their shapes.
+template <class T>
+class Call {
+ public:
+  Call(const ClosedForm& form, PyObject* const* operands) : form_(form), operands_(operands) {
+    bind_lengths();
+    broadcast_stacks();
+  }
+
+  py::object run(double parameter, PyObject* out) {
+    problems_.parameter = T(parameter);
+    size_t count = form_.signature.outputs.size();
+    bool many = count > 1;
+    if (many && out != Py_None && (!PyTuple_Check(out) || size_t(PyTuple_GET_SIZE(out)) != count)) {
+      throw py::type_error(std::string(form_.name) + ": out must be a tuple of " + std::to_string(count) + " arrays");
+    }
+    std::array<py::object, kMaxOutputs> results, temporaries;
+    for (size_t k = 0; k < count; ++k) {
+      PyObject* given = many && out != Py_None ? PyTuple_GET_ITEM(out, k) : out;
+      prepare_result(k, given, results[k], temporaries[k]);
+    }
+    execute();
+    for (size_t k = 0; k < count; ++k) {
+      if (temporaries[k]) results[k][py::ellipsis()] = temporaries[k];
+    }
+    if (!many) return out == Py_None ? without_zero_axes(results[0]) : results[0];
+    py::tuple tuple(count);
+    for (size_t k = 0; k < count; ++k) {
+      bool fresh = out == Py_None || PyTuple_GET_ITEM(out, k) == Py_None;
+      tuple[k] = fresh ? without_zero_axes(results[k]) : results[k];
+    }
+    return tuple;
+  }
+
+ private:
+  /// Checks the core axes of every operand against the signature and fills in sizes.
+  void bind_lengths() {
+    const auto& signature = form_.signature;
+    std::array<int, 4> owner;
+    owner.fill(-1);
+    for (size_t k = 0; k < signature.inputs.size(); ++k) {
+      const CoreAxes& core = signature.inputs[k];
+      if (operands_[k] == Py_None) continue;
+      ArrayView view(operands_[k]);
+      int core_ndim = int(core.labels.size());
+      if (view.ndim() < core_ndim) {
+        shape_error(form_, core.name + " has shape " + to_string(view.shape()) + " but must have at least " +
+                               std::to_string(core_ndim) + (core_ndim == 1 ? " axis: " : " axes: ") +
+                               signature.axes(core));
+      }
+      for (int axis = 0; axis < core_ndim; ++axis) {
+        int label = core.labels[axis];
+        int64_t length = view.length(axis - core_ndim);
+        if (owner[label] < 0) {
+          owner[label] = int(k);
+          problems_.sizes[label] = length;
+        } else if (problems_.sizes[label] != length) {
+          length_error(core, view, owner[label], label);
+        }
+      }
+    }
+  }
+
+  [[noreturn]] void length_error(const CoreAxes& core, const ArrayView& view, int owner, int label) {
+    const CoreAxes& other = form_.signature.inputs[owner];
+    if (other.name == core.name) shape_error(form_, core.name + " is " + to_string(view.shape()) + " but must be square");
+    shape_error(form_, core.name + " is " + to_string(view.shape()) + " but must be " + form_.signature.axes(core) +
+                           " with " + form_.signature.labels[label] + " = " +
+                           std::to_string(problems_.sizes[label]) + ", because " + other.name + " is " +
+                           to_string(ArrayView(operands_[owner]).shape()));
+  }
+
+  /// Broadcasts the leading axes of all operands against each other and merges stack axes where all strides allow it.
+  void broadcast_stacks() {
+    const auto& inputs = form_.signature.inputs;
+    size_t stack_ndim = 0;
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      if (operands_[k] == Py_None) continue;
+      ArrayView view(operands_[k]);
+      int core_ndim = int(inputs[k].labels.size());
+      problems_.in[k].data = reinterpret_cast<const T*>(view.data());
+      problems_.in[k].row_stride =
+          core_ndim < 2 ? 0 : view.length(-2) > 1 ? view.stride(-2) / int64_t(sizeof(T)) : view.length(-1);
+      stack_ndim = std::max(stack_ndim, size_t(view.ndim() - core_ndim));
+    }
+    if (stack_ndim == 0) return;
+    stack_shape_.assign(stack_ndim, 1);
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      if (operands_[k] == Py_None) continue;
+      ArrayView view(operands_[k]);
+      size_t own = size_t(view.ndim()) - inputs[k].labels.size();
+      auto& strides = problems_.in[k].stack_strides;
+      strides.assign(stack_ndim, 0);
+      for (size_t axis = 0; axis < own; ++axis) {
+        size_t target = stack_ndim - own + axis;
+        int64_t length = view.length(int(axis));
+        if (length == 1) continue;
+        if (stack_shape_[target] != 1 && stack_shape_[target] != length) stack_error();
+        stack_shape_[target] = length;
+        strides[target] = view.stride(int(axis)) / int64_t(sizeof(T));
+      }
+    }
+    problems_.stack_shape = stack_shape_;
+    for (int64_t length : stack_shape_) problems_.count *= length;
+    merge_stack_axes();
+  }
+
+  [[noreturn]] void stack_error() {
+    std::string text = "the leading axes of the operands don't broadcast:";
+    for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
+      if (operands_[k] == Py_None) continue;
+      text += (k ? ", " : " ") + form_.signature.inputs[k].name + " is " + to_string(ArrayView(operands_[k]).shape());
+    }
+    shape_error(form_, text);
+  }
+
+  void merge_stack_axes() {
+    auto& shape = problems_.stack_shape;
+    for (size_t axis = shape.size(); axis-- > 1;) {
+      bool mergeable = true;
+      for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
+        const auto& strides = problems_.in[k].stack_strides;
+        if (!strides.empty() && shape[axis - 1] != 1 && strides[axis - 1] != strides[axis] * shape[axis]) {
+          mergeable = false;
+        }
+      }
+      if (!mergeable) continue;
+      shape[axis] *= shape[axis - 1];
+      shape.erase(shape.begin() + ptrdiff_t(axis) - 1);
+      for (auto& operand : problems_.in) {
+        if (!operand.stack_strides.empty()) {
+          operand.stack_strides.erase(operand.stack_strides.begin() + ptrdiff_t(axis) - 1);
+        }
+      }
+    }
+  }
+
+  /// Makes result k, or checks the one given; `temporary` is set where a kernel can't write into the one given.
+  void prepare_result(size_t k, PyObject* given, py::object& result, py::object& temporary) {
+    const CoreAxes& core = form_.signature.outputs[k];
+    Shape shape = stack_shape_;
+    int64_t core_size = 1;
+    for (int label : core.labels) {
+      shape.push_back(problems_.sizes[label]);
+      core_size *= problems_.sizes[label];
+    }
+    if (given == Py_None) {
+      result = new_array<T>(form_.name, shape);
+    } else {
+      check_out(given, shape);
+      result = py::reinterpret_borrow<py::object>(given);
+      ArrayView view(given);
+      if (!view.c_contiguous() || !view.aligned() || overlaps_an_input(view)) {
+        temporary = new_array<T>(form_.name, shape);
+      }
+    }
+    auto& operand = problems_.out[k];
+    operand.data = reinterpret_cast<T*>(ArrayView((temporary ? temporary : result).ptr()).data());
+    operand.row_stride = core.labels.empty() ? 0 : problems_.sizes[core.labels.back()];
+    int64_t stride = core_size;
+    operand.stack_strides.assign(problems_.stack_shape.size(), 0);
+    for (size_t axis = operand.stack_strides.size(); axis-- > 0;) {
+      operand.stack_strides[axis] = stride;
+      stride *= problems_.stack_shape[axis];
+    }
+    elements_ += stride;
+  }
+
+  void check_out(PyObject* given, const Shape& shape) {
+    std::string name = std::string(form_.name) + ": out ";
+    std::string must = std::string("must be a numpy.ndarray of dtype ") + (sizeof(T) == 4 ? "float32" : "float64");
+    if (!is_exact_array(given)) {
+      throw py::type_error(name + "is of type " + Py_TYPE(given)->tp_name + " but " + must);
+    }
+    ArrayView view(given);
+    if (!view.holds<T>()) {
+      throw py::type_error(name + "has dtype " + std::string(py::str(py::handle(given).attr("dtype").attr("str"))) +
+                           " but " + must + " in native byte order");
+    }
+    if (view.shape() != shape) {
+      throw py::value_error(name + "has shape " + to_string(view.shape()) + " but must be " + to_string(shape));
+    }
+    if (!view.writeable()) throw py::value_error(name + "is read-only");
+  }
+
+  bool overlaps_an_input(const ArrayView& out) const {
+    auto [low, high] = out.extent();
+    for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
+      if (operands_[k] == Py_None) continue;
+      auto [first, last] = ArrayView(operands_[k]).extent();
+      if (low < last && first < high) return true;
+    }
+    return false;
+  }
+
+  void execute() {
+    for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
+      if (operands_[k] != Py_None) elements_ += ArrayView(operands_[k]).size();
+    }
+    std::optional<py::gil_scoped_release> released;
+    if (elements_ >= kKeepGil) released.emplace();
+    if constexpr (sizeof(T) == 4) {
+      form_.f32(problems_);
+    } else {
+      form_.f64(problems_);
+    }
+  }
+
+  const ClosedForm& form_;
+  PyObject* const* operands_;
+  Problems<T> problems_;
+  Shape stack_shape_;
+  int64_t elements_ = 0;
+};
+
+/// Whether kernels can read all operands in place as elements of T.
+template <class T>
+bool readable(const ClosedForm& form, PyObject* const* operands) {
+  for (size_t k = 0; k < form.signature.inputs.size(); ++k) {
+    const CoreAxes& core = form.signature.inputs[k];
+    if (operands[k] == Py_None && core.optional) continue;
+    if (!is_exact_array(operands[k])) return false;
+    ArrayView view(operands[k]);
+    if (!view.holds<T>() || !view.aligned() || !has_core_layout(view, int(core.labels.size()), sizeof(T))) return false;
+  }
+  return true;
+}
+
+/// The operands as readable arrays of one precision; _validate.as_arrays copies, or raises what is wrong with them.
+py::tuple converted(const ClosedForm& form, PyObject* const* operands) {
+  const auto& inputs = form.signature.inputs;
+  py::tuple names(inputs.size()), values(inputs.size());
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    names[k] = inputs[k].optional ? inputs[k].name + "?" : inputs[k].name;
+    values[k] = py::reinterpret_borrow<py::object>(operands[k]);
+  }
+  return py::module_::import("matgrad._validate").attr("as_arrays")(form.name, names, values);
+}
+
+py::object dispatch(const ClosedForm& form, PyObject* const* operands, double parameter, PyObject* out) {
+  if (readable<double>(form, operands)) return Call<double>(form, operands).run(parameter, out);
+  if (readable<float>(form, operands)) return Call<float>(form, operands).run(parameter, out);
+  py::tuple arrays = converted(form, operands);
+  PyObject* const* items = PySequence_Fast_ITEMS(arrays.ptr());
+  if (readable<double>(form, items)) return Call<double>(form, items).run(parameter, out);
+  return Call<float>(form, items).run(parameter, out);
+}
+
+/// The vectorcall target of every closed form; `self` is a capsule with its table row.
+PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  const auto& form = *static_cast<const ClosedForm*>(PyCapsule_GetPointer(self, nullptr));
+  size_t expected = form.signature.inputs.size() + (form.has_parameter ? 1 : 0) + 1;
+  if (size_t(nargs) != expected) {
+    PyErr_Format(PyExc_TypeError, "%s takes %zu arguments but got %zd", form.name, expected, nargs);
+    return nullptr;
+  }
+  try {
+    double parameter = 0;
+    if (form.has_parameter) {
+      parameter = PyFloat_AsDouble(args[expected - 2]);
+      if (parameter == -1 && PyErr_Occurred()) return nullptr;
+    }
+    return dispatch(form, args, parameter, args[expected - 1]).release().ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const py::builtin_exception& error) {
+    error.set_error();
+  } catch (const std::bad_alloc&) {
+    PyErr_Format(PyExc_MemoryError, "%s: not enough memory for intermediate results", form.name);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void bind_closed_form(py::module_& module) {
+  static std::vector<std::string> documentation;
+  static std::vector<PyMethodDef> methods;
+  documentation.reserve(std::size(kClosedForms));
+  methods.reserve(std::size(kClosedForms));
+  for (const ClosedForm& form : kClosedForms) {
+    std::string parameters;
+    for (const CoreAxes& core : form.signature.inputs) parameters += core.name + ", ";
+    if (form.has_parameter) parameters += "parameter, ";
+    documentation.push_back(std::string(form.name) + "(" + parameters + "out, /)\n--\n\nSee matgrad.closed_form." +
+                            form.name + ".");
+    methods.push_back({form.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)), METH_FASTCALL,
+                       documentation.back().c_str()});
+    py::capsule self(&form);
+    module.add_object(form.name, py::reinterpret_steal<py::object>(
+                                     PyCFunction_NewEx(&methods.back(), self.ptr(), module.attr("__name__").ptr())));
+  }
+}
+
+}  // namespace matgrad::bindings

@@ -1,0 +1,55 @@
+// The closed forms: derivatives of well-known matrix functions, on arrays and stacks of arrays.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace matgrad {
+
+/// The most operands, and the most results, that a closed form has.
+constexpr int kMaxInputs = 4;
+constexpr int kMaxOutputs = 3;
+
+/// One operand or result over a whole stack. Element (i, j) of problem p is data[offset(p) + i * row_stride + j]:
+/// the last axis of an operand has unit stride, its second-last has row_stride, results are contiguous.
+template <class T>
+struct Operand {
+  T* data = nullptr;
+  int64_t row_stride = 0;
+  /// Distance in elements between neighbours along each axis of the stack; 0 where the operand is broadcast.
+  std::vector<int64_t> stack_strides{};
+
+  /// Where problem `index` of a stack of this shape (C order) starts.
+  T* at(int64_t index, const std::vector<int64_t>& stack_shape) const {
+    if (stack_shape.size() == 1) return data + index * stack_strides[0];
+    T* p = data;
+    for (size_t axis = stack_shape.size(); axis-- > 0; index /= stack_shape[axis]) {
+      p += index % stack_shape[axis] * stack_strides[axis];
+    }
+    return p;
+  }
+};
+
+/// A stack of problems of one closed form.
+template <class T>
+struct Problems {
+  std::vector<int64_t> stack_shape{};  ///< empty for a single problem
+  int64_t count = 1;                  ///< product of stack_shape
+  std::array<int64_t, 4> sizes{};     ///< the lengths named in the form's signature, in order of appearance
+  T parameter = 0;                    ///< a number that some forms take, such as l2
+  std::array<Operand<const T>, kMaxInputs> in{};
+  std::array<Operand<T>, kMaxOutputs> out{};
+
+  const T* input(int which, int64_t index) const { return in[which].at(index, stack_shape); }
+  T* output(int which, int64_t index) const { return out[which].at(index, stack_shape); }
+};
+
+namespace closed_form {
+
+/// ∂(xᵀA x)/∂x = (A + Aᵀ) x. Signature A(n,n), x(n) -> (n). Reads A once.
+template <class T>
+void quadratic_form_gradient(const Problems<T>& problems);
+
+}  // namespace closed_form
+}  // namespace matgrad

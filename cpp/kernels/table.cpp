@@ -1,0 +1,19 @@
+// The kernels of one instruction set; compiled once for each, with MATGRAD_ISA its name as an identifier.
+#include "kernels/kernels.h"
+#include "kernels/quadratic-inl.h"
+#include "kernels/vec-inl.h"
+
+namespace matgrad::kernels::MATGRAD_ISA {
+namespace {
+
+template <class T>
+constexpr Table<T> make_table() {
+  return {.quadratic = quadratic_kernels<T>()};
+}
+
+}  // namespace
+
+extern const Kernels kernels;
+constinit const Kernels kernels{MATGRAD_ISA_NAME, kVectorBytes, make_table<float>(), make_table<double>()};
+
+}  // namespace matgrad::kernels::MATGRAD_ISA

@@ -1,0 +1,50 @@
+"""Closed forms: one function a known derivative, on arrays and stacks of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+
+
+def quadratic_form_gradient(A: ArrayLike, x: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """
+    Gradient of the quadratic form xᵀA x by x: (A + Aᵀ) x.
+
+    A is read once.
+
+    Parameters
+    ----------
+    A : array_like, shape (..., n, n)
+        Matrix, float32 or float64; integers become float64. Need not be symmetric.
+    x : array_like, shape (..., n)
+        Vector. Leading axes of A and x are stacks, broadcast against each other.
+    out : ndarray, shape (..., n), optional
+        Where to write the result; must have its exact shape and dtype.
+
+    Returns
+    -------
+    ndarray, shape (..., n)
+        In the shape of x, in the precision of the operands.
+
+    Raises
+    ------
+    TypeError
+        If an operand's dtype isn't accepted, or out's isn't the result's.
+    ValueError
+        If shapes don't fit.
+
+    Notes
+    -----
+    Petersen and Pedersen, *The Matrix Cookbook*, eq. (81).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matgrad import closed_form as cf
+    >>> cf.quadratic_form_gradient(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 1.0]))
+    array([ 7., 13.])
+    """
+    return _core.quadratic_form_gradient(A, x, out)

@@ -1,4 +1,4 @@
-"""Closed forms: one function a known derivative, on arrays and stacks of arrays."""
+"""Closed forms of functions quadratic in a vector."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
+from matgrad import _core
 
 
 def quadratic_form_gradient(A: ArrayLike, x: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:

@@ -1,0 +1,12 @@
+"""
+Closed forms: one function a known derivative, on arrays and stacks of arrays.
+
+Every function takes float32 or float64 arrays of any strides (integers and bools become float64) and computes in their
+common precision. Leading axes are a stack: they broadcast as in `numpy.linalg`. ``out=`` must have the exact shape and
+dtype of the result; it may overlap the operands. Shapes that don't fit raise `ValueError`, dtypes that aren't accepted
+`TypeError`, a result larger than memory `MemoryError`; each names the function and the argument.
+"""
+
+from ._quadratic import quadratic_form_gradient
+
+__all__ = ["quadratic_form_gradient"]

@@ -1,7 +1,8 @@
 """What every wheel must pass: the package imports, and one derivative is right."""
 
-import matgrad as mg
 import numpy as np
+
+import matgrad as mg
 from matgrad import closed_form as cf
 
 

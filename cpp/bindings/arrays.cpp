@@ -32,7 +32,9 @@ std::pair<const char*, const char*> ArrayView::extent() const {
   return {low, high + py::reinterpret_borrow<py::dtype>(proxy_->descr).itemsize()};
 }
 
-bool is_exact_array(PyObject* object) { return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_; }
+bool is_exact_array(PyObject* object) {
+  return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
+}
 
 bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size) {
   if (core_ndim >= 1 && array.ndim() >= 1 && array.length(-1) > 1 && array.stride(-1) != item_size) return false;

@@ -97,11 +97,11 @@ class Call {
 
   [[noreturn]] void length_error(const CoreAxes& core, const ArrayView& view, int owner, int label) {
     const CoreAxes& other = form_.signature.inputs[owner];
-    if (other.name == core.name) shape_error(form_, core.name + " is " + to_string(view.shape()) + " but must be square");
+    if (other.name == core.name)
+      shape_error(form_, core.name + " is " + to_string(view.shape()) + " but must be square");
     shape_error(form_, core.name + " is " + to_string(view.shape()) + " but must be " + form_.signature.axes(core) +
-                           " with " + form_.signature.labels[label] + " = " +
-                           std::to_string(problems_.sizes[label]) + ", because " + other.name + " is " +
-                           to_string(ArrayView(operands_[owner]).shape()));
+                           " with " + form_.signature.labels[label] + " = " + std::to_string(problems_.sizes[label]) +
+                           ", because " + other.name + " is " + to_string(ArrayView(operands_[owner]).shape()));
   }
 
   /// Broadcasts the leading axes of all operands against each other and merges stack axes where all strides allow it.
@@ -113,8 +113,9 @@ class Call {
       ArrayView view(operands_[k]);
       int core_ndim = int(inputs[k].labels.size());
       problems_.in[k].data = reinterpret_cast<const T*>(view.data());
-      problems_.in[k].row_stride =
-          core_ndim < 2 ? 0 : view.length(-2) > 1 ? view.stride(-2) / int64_t(sizeof(T)) : view.length(-1);
+      problems_.in[k].row_stride = core_ndim < 2         ? 0
+                                   : view.length(-2) > 1 ? view.stride(-2) / int64_t(sizeof(T))
+                                                         : view.length(-1);
       stack_ndim = std::max(stack_ndim, size_t(view.ndim() - core_ndim));
     }
     if (stack_ndim == 0) return;

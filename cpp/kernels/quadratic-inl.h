@@ -27,7 +27,8 @@ MATGRAD_INLINE void matvec_both_rows(int64_t n, const T* A, int64_t lda, const T
     store(z + j, step(load(x + j), load(z + j), [&](const T* row) { return load(row + j); }));
   }
   if (int64_t rest = n - j; rest > 0) {
-    Vec<T> zv = step(load_first(x + j, rest), load_first(z + j, rest), [&](const T* row) { return load_first(row + j, rest); });
+    Vec<T> zv =
+        step(load_first(x + j, rest), load_first(z + j, rest), [&](const T* row) { return load_first(row + j, rest); });
     store_first(z + j, zv, rest);
   }
   for (int r = 0; r < R; ++r) y[r] = sum_lanes<T>(dot[r]);

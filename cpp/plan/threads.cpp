@@ -7,7 +7,9 @@ void parallel_for(int64_t chunks, ChunkFunction task) {
   for (int64_t chunk = 0; chunk < chunks; ++chunk) task(chunk);
 }
 
-int num_threads() { return 1; }
+int num_threads() {
+  return 1;
+}
 
 void set_num_threads(int) {}
 

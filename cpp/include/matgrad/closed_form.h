@@ -35,9 +35,9 @@ struct Operand {
 template <class T>
 struct Problems {
   std::vector<int64_t> stack_shape{};  ///< empty for a single problem
-  int64_t count = 1;                  ///< product of stack_shape
-  std::array<int64_t, 4> sizes{};     ///< the lengths named in the form's signature, in order of appearance
-  T parameter = 0;                    ///< a number that some forms take, such as l2
+  int64_t count = 1;                   ///< product of stack_shape
+  std::array<int64_t, 4> sizes{};      ///< the lengths named in the form's signature, in order of appearance
+  T parameter = 0;                     ///< a number that some forms take, such as l2
   std::array<Operand<const T>, kMaxInputs> in{};
   std::array<Operand<T>, kMaxOutputs> out{};
 

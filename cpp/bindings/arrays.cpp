@@ -37,11 +37,15 @@ bool is_exact_array(PyObject* object) {
 }
 
 bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size) {
-  if (core_ndim >= 1 && array.ndim() >= 1 && array.length(-1) > 1 && array.stride(-1) != item_size) return false;
-  for (int axis = 0; axis + (core_ndim >= 1 ? 1 : 0) < array.ndim(); ++axis) {
-    if (array.stride(axis) % item_size != 0) return false;
+  bool suits = true;
+  for (int axis = 0; axis < array.ndim(); ++axis) {
+    int64_t length = array.length(axis), stride = array.stride(axis);
+    if (length == 0) return true;
+    if (length == 1) continue;
+    bool last_core_axis = core_ndim >= 1 && axis == array.ndim() - 1;
+    if (last_core_axis ? stride != item_size : stride % item_size != 0) suits = false;
   }
-  return true;
+  return suits;
 }
 
 namespace {

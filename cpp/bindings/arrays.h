@@ -52,7 +52,8 @@ class ArrayView {
 bool is_exact_array(PyObject* object);
 
 /// Whether the last `core_ndim` axes of an array have a layout that kernels read in place: unit stride along the last
-/// axis and a whole number of elements between rows. Fewer axes than core_ndim is a matter for shape validation.
+/// axis and a whole number of elements between rows; strides along axes of length 1, or without elements, don't matter.
+/// Fewer axes than core_ndim is a matter for shape validation.
 bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size);
 
 /// A new C-ordered array of T. Raises MemoryError before allocating if it cannot fit in memory; `function` is named.

@@ -7,29 +7,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_EXACT_IN_FLOAT64 = "?bBhHiIlLqQpP"
+_INTEGERS_AND_BOOLS = "?bBhHiIlLqQpP"
 _ACCEPTED = "float32, float64, or integers and bools, which become float64"
 
 
 def as_float_array(function: str, argument: str, value: Any) -> NDArray[Any]:
     """Return `value` as an array of float32 or float64, or raise `TypeError` naming function and argument."""
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+    if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
         raise TypeError(
-            f"{function}: {argument} is a {type(value).__module__}.{type(value).__name__}, whose operations may differ "
+            f"{function}: {argument} is a {_type_name(value)}, whose operations may differ "
             "from those of an array; pass numpy.asarray(...) of it if its plain values are meant"
         )
-    array = np.asarray(value)
-    if array.dtype.char in _EXACT_IN_FLOAT64:
-        return array.astype(np.float64)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # nested lists of different lengths
+        raise ValueError(f"{function}: {argument} is a {_type_name(value)} that is no array: {error}") from error
     if array.dtype.type in (np.float32, np.float64):
         return array
-    described = f"dtype {array.dtype}" if array.dtype != object else f"a {type(value).__name__} of dtype object"
-    raise TypeError(f"{function}: {argument} has {described} but must be {_ACCEPTED}")
+    if array.dtype.char in _INTEGERS_AND_BOOLS:
+        return _converted(function, argument, array, np.dtype(np.float64))
+    described = f"is a {_type_name(value)} and has" if not isinstance(value, np.ndarray) else "has"
+    raise TypeError(f"{function}: {argument} {described} dtype {array.dtype} but must be {_ACCEPTED}")
 
 
 def as_arrays(function: str, names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[NDArray[Any] | None, ...]:
     """
-    Return the operands as C-ordered, aligned, native arrays of their common precision.
+    Return the operands as aligned, native arrays of their common precision, with unit stride along the last axis.
 
     A name that ends in "?" may be None. Raises TypeError naming the function and the argument.
     """
@@ -38,4 +41,27 @@ def as_arrays(function: str, names: tuple[str, ...], values: tuple[Any, ...]) ->
         for name, value in zip(names, values, strict=True)
     ]
     dtype = np.result_type(*(array.dtype for array in arrays if array is not None)).newbyteorder("=")
-    return tuple(None if array is None else np.require(array, dtype, ["C", "A"]) for array in arrays)
+    return tuple(
+        None if array is None else _converted(function, name.rstrip("?"), array, dtype)
+        for name, array in zip(names, arrays, strict=True)
+    )
+
+
+def _converted(function: str, argument: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the array itself if kernels can read it, else a C-ordered copy; zero strides before the last axis stay."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    once = tuple(
+        slice(0, 1) if stride == 0 and axis < array.ndim - 1 else slice(None)
+        for axis, stride in enumerate(array.strides)
+    )
+    distinct = array[once]
+    try:
+        return np.broadcast_to(np.array(distinct, dtype, order="C"), array.shape)
+    except MemoryError as error:
+        raise MemoryError(f"{function}: no memory for a copy of {argument}, whose shape is {array.shape}") from error
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -22,7 +22,12 @@ struct ClosedForm {
 #define MATGRAD_BOTH(name) &closed_form::name<float>, &closed_form::name<double>
 
 const ClosedForm kClosedForms[] = {
+    {"quadratic_form", Signature("A(n,n),x(n)->()"), MATGRAD_BOTH(quadratic_form)},
     {"quadratic_form_gradient", Signature("A(n,n),x(n)->(n)"), MATGRAD_BOTH(quadratic_form_gradient)},
+    {"quadratic_form_hessian", Signature("A(n,n)->(n,n)"), MATGRAD_BOTH(quadratic_form_hessian)},
+    {"matvec_jacobian", Signature("A(m,n),x(n)->(m,m,n)"), MATGRAD_BOTH(matvec_jacobian)},
+    {"matmul_jacobian", Signature("A(m,k),B(k,n)->(m,n,m,k),(m,n,k,n)"), MATGRAD_BOTH(matmul_jacobian)},
+    {"gram_jacobian", Signature("R(m,n)->(n,n,m,n)"), MATGRAD_BOTH(gram_jacobian)},
 };
 
 /// Work below this many elements, read and written, isn't worth releasing the GIL for.

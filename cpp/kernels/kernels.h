@@ -9,17 +9,44 @@
 
 namespace matgrad::kernels {
 
-/// Loops over a matrix A for forms quadratic in x (quadratic-inl.h).
+/// Loops over an n×n matrix A for forms quadratic in x (quadratic-inl.h).
 template <class T>
 struct QuadraticKernels {
-  /// For rows i of A (rows×n): y[i] = Σ_j A[i,j] x[j], and z[j] += Σ_i w[i] A[i,j], reading A once.
-  void (*matvec_both)(int64_t rows, int64_t n, const T* A, int64_t lda, const T* x, const T* w, T* y, T* z);
+  /// Σ x[i] A[i,j] x[j] over rows i in [first, last).
+  T (*quadratic_form)(int64_t first, int64_t last, int64_t n, const T* A, int64_t lda, const T* x);
+  /// What rows [first, last) of A contribute to z = (A + Aᵀ) x, for all of z; A is read once.
+  void (*symmetric_product)(int64_t first, int64_t last, int64_t n, const T* A, int64_t lda, const T* x, T* z);
+  /// y = (A + Aᵀ) x for `count` problems of n ≤ small, `stack_*` elements apart.
+  void (*small_symmetric_products)(int64_t count, int64_t n, const T* A, int64_t lda, int64_t stack_A, const T* x,
+                                   int64_t stack_x, T* y, int64_t stack_y);
+  int64_t small;  ///< the largest n of small_symmetric_products: lanes of a register
+  /// y += Σ_i Z[i,:] over `count` rows, in their order.
+  void (*add_into)(int64_t count, int64_t n, const T* Z, int64_t ldz, T* y);
+  /// out_upper = upper + lowerᵀ and out_lower = out_upperᵀ, upper being rows×columns. For a block on the diagonal of a
+  /// matrix both are the same.
+  void (*add_transpose)(int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda, T* out_upper,
+                        T* out_lower, int64_t ldo);
+};
+
+/// Rows [first, last) of Jacobian tensors, seen as matrices J of (size y) rows and (size x) columns (jacobian-inl.h).
+/// `streaming` results bypass the cache.
+template <class T>
+struct JacobianKernels {
+  /// ∂(AB)[i,j]/∂A[p,q] = δ[i,p] B[q,j], of shape (m n, m k).
+  void (*product_by_left)(bool streaming, int64_t first, int64_t last, int64_t m, int64_t n, int64_t k, const T* B,
+                          int64_t ldb, T* J);
+  /// ∂(AB)[i,j]/∂B[p,q] = A[i,p] δ[j,q], of shape (m n, k n).
+  void (*product_by_right)(bool streaming, int64_t first, int64_t last, int64_t n, int64_t k, const T* A, int64_t lda,
+                           T* J);
+  /// ∂(RᵀR)[p,q]/∂R[i,j] = δ[j,p] R[i,q] + δ[j,q] R[i,p], of shape (n n, m n).
+  void (*gram)(bool streaming, int64_t first, int64_t last, int64_t m, int64_t n, const T* R, int64_t ldr, T* J);
 };
 
 /// Everything compiled for one instruction set and one precision.
 template <class T>
 struct Table {
   QuadraticKernels<T> quadratic;
+  JacobianKernels<T> jacobian;
 };
 
 /// Everything compiled for one instruction set.

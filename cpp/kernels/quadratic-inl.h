@@ -1,15 +1,47 @@
-// Loops over a matrix A for forms quadratic in x: A x and Aᵀ w in one pass over A.
+// Loops over a matrix A for forms quadratic in x: xᵀA x, (A + Aᵀ) x and A + Aᵀ, each reading A once.
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/tile-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace matgrad::kernels::MATGRAD_ISA {
 namespace {
 
-/// Rows [0, R) of matvec_both, R a compile-time constant: R dot products and R axpys share each load of A.
+/// R rows of quadratic_form: (Σ_r w[r] A[r,:]) · x.
 template <class T, int R>
-MATGRAD_INLINE void matvec_both_rows(int64_t n, const T* A, int64_t lda, const T* x, const T* w, T* y, T* z) {
+MATGRAD_INLINE T quadratic_form_rows(int64_t n, const T* A, int64_t lda, const T* x, const T* w) {
+  constexpr int64_t L = kLanes<T>;
+  Vec<T> weight[R], total{};
+  for (int r = 0; r < R; ++r) weight[r] = broadcast(w[r]);
+  auto step = [&](Vec<T> xv, auto load_row) {
+    Vec<T> combined = weight[0] * load_row(A);
+#pragma GCC unroll 8
+    for (int r = 1; r < R; ++r) combined = fma<T>(weight[r], load_row(A + r * lda), combined);
+    total = fma<T>(combined, xv, total);
+  };
+  int64_t j = 0;
+  for (; j + L <= n; j += L) step(load(x + j), [&](const T* row) { return load(row + j); });
+  if (int64_t rest = n - j; rest > 0) {
+    step(load_first(x + j, rest), [&](const T* row) { return load_first(row + j, rest); });
+  }
+  return sum_lanes<T>(total);
+}
+
+/// See QuadraticKernels::quadratic_form.
+template <class T>
+T quadratic_form(int64_t first, int64_t last, int64_t n, const T* A, int64_t lda, const T* x) {
+  T total = 0;
+  int64_t i = first;
+  for (; i + 8 <= last; i += 8) total += quadratic_form_rows<T, 8>(n, A + i * lda, lda, x, x + i);
+  for (; i + 4 <= last; i += 4) total += quadratic_form_rows<T, 4>(n, A + i * lda, lda, x, x + i);
+  for (; i < last; ++i) total += quadratic_form_rows<T, 1>(n, A + i * lda, lda, x, x + i);
+  return total;
+}
+
+/// R rows of symmetric_product: R dot products with x and R axpys into z share each load of A.
+template <class T, int R>
+MATGRAD_INLINE void symmetric_product_rows(int64_t n, const T* A, int64_t lda, const T* x, const T* w, T* z, T* y) {
   constexpr int64_t L = kLanes<T>;
   Vec<T> dot[R] = {}, weight[R];
   for (int r = 0; r < R; ++r) weight[r] = broadcast(w[r]);
@@ -31,20 +63,94 @@ MATGRAD_INLINE void matvec_both_rows(int64_t n, const T* A, int64_t lda, const T
         step(load_first(x + j, rest), load_first(z + j, rest), [&](const T* row) { return load_first(row + j, rest); });
     store_first(z + j, zv, rest);
   }
-  for (int r = 0; r < R; ++r) y[r] = sum_lanes<T>(dot[r]);
+  for (int r = 0; r < R; ++r) y[r] += sum_lanes<T>(dot[r]);
 }
 
-/// See QuadraticKernels::matvec_both.
+/// See QuadraticKernels::symmetric_product.
 template <class T>
-void matvec_both(int64_t rows, int64_t n, const T* A, int64_t lda, const T* x, const T* w, T* y, T* z) {
-  int64_t i = 0;
-  for (; i + 4 <= rows; i += 4) matvec_both_rows<T, 4>(n, A + i * lda, lda, x, w + i, y + i, z);
-  for (; i < rows; ++i) matvec_both_rows<T, 1>(n, A + i * lda, lda, x, w + i, y + i, z);
+void symmetric_product(int64_t first, int64_t last, int64_t n, const T* A, int64_t lda, const T* x, T* z) {
+  std::memset(z, 0, size_t(n) * sizeof(T));
+  int64_t i = first;
+  for (; i + 8 <= last; i += 8) symmetric_product_rows<T, 8>(n, A + i * lda, lda, x, x + i, z, z + i);
+  for (; i + 4 <= last; i += 4) symmetric_product_rows<T, 4>(n, A + i * lda, lda, x, x + i, z, z + i);
+  for (; i < last; ++i) symmetric_product_rows<T, 1>(n, A + i * lda, lda, x, x + i, z, z + i);
+}
+
+/// See QuadraticKernels::small_symmetric_products. Rows and lanes past n are zero.
+template <class T>
+void small_symmetric_products(int64_t count, int64_t n, const T* A, int64_t lda, int64_t stack_A, const T* x,
+                              int64_t stack_x, T* y, int64_t stack_y) {
+  for (; count > 0; --count, A += stack_A, x += stack_x, y += stack_y) {
+    Vec<T> products[kLanes<T>], xv = load_first(x, n), transposed{};
+    auto row = [&](int64_t i) {
+      Vec<T> a = load_first(A + i * lda, n);
+      products[i] = a * xv;
+      transposed = fma<T>(a, broadcast(x[i]), transposed);
+    };
+    if (n == kLanes<T>) {
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kLanes<T>; ++i) row(i);
+    } else {
+      for (int64_t i = 0; i < n; ++i) row(i);
+      for (int64_t i = n; i < kLanes<T>; ++i) products[i] = Vec<T>{};
+    }
+    store_first(y, transposed + sum_rows<T>(products), n);
+  }
+}
+
+/// See QuadraticKernels::add_into.
+template <class T>
+void add_into(int64_t count, int64_t n, const T* Z, int64_t ldz, T* y) {
+  constexpr int64_t L = kLanes<T>;
+  int64_t j = 0;
+  for (; j + L <= n; j += L) {
+    Vec<T> total = load(y + j);
+    for (int64_t i = 0; i < count; ++i) total += load(Z + i * ldz + j);
+    store(y + j, total);
+  }
+  for (; j < n; ++j) {
+    for (int64_t i = 0; i < count; ++i) y[j] += Z[i * ldz + j];
+  }
+}
+
+/// See QuadraticKernels::add_transpose.
+template <class T>
+void add_transpose(int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda, T* out_upper,
+                   T* out_lower, int64_t ldo) {
+  constexpr int64_t L = kLanes<T>;
+  int64_t whole_rows = rows - rows % L, whole_columns = columns - columns % L;
+  for (int64_t i = 0; i < whole_rows; i += L) {
+    for (int64_t j = 0; j < whole_columns; j += L) {
+      Vec<T> tile[kLanes<T>];
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < L; ++r) tile[r] = load(lower + (j + r) * lda + i);
+      transpose<T>(tile);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < L; ++r) {
+        tile[r] += load(upper + (i + r) * lda + j);
+        store(out_upper + (i + r) * ldo + j, tile[r]);
+      }
+      transpose<T>(tile);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < L; ++r) store(out_lower + (j + r) * ldo + i, tile[r]);
+    }
+  }
+  auto element = [&](int64_t i, int64_t j) {
+    out_upper[i * ldo + j] = out_lower[j * ldo + i] = upper[i * lda + j] + lower[j * lda + i];
+  };
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) element(i, j);
+  }
 }
 
 template <class T>
 constexpr QuadraticKernels<T> quadratic_kernels() {
-  return {.matvec_both = matvec_both<T>};
+  return {.quadratic_form = quadratic_form<T>,
+          .symmetric_product = symmetric_product<T>,
+          .small_symmetric_products = small_symmetric_products<T>,
+          .small = kLanes<T>,
+          .add_into = add_into<T>,
+          .add_transpose = add_transpose<T>};
 }
 
 }  // namespace

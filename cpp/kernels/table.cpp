@@ -1,4 +1,5 @@
 // The kernels of one instruction set; compiled once for each, with MATGRAD_ISA its name as an identifier.
+#include "kernels/jacobian-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/quadratic-inl.h"
 #include "kernels/vec-inl.h"
@@ -8,7 +9,7 @@ namespace {
 
 template <class T>
 constexpr Table<T> make_table() {
-  return {.quadratic = quadratic_kernels<T>()};
+  return {.quadratic = quadratic_kernels<T>(), .jacobian = jacobian_kernels<T>()};
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
@@ -56,6 +56,30 @@ MATGRAD_INLINE Vec<T> broadcast(T s) {
   return s - Vec<T>{};
 }
 
+/// Bytes that caches and memory exchange at a time.
+constexpr int kLineBytes = 64;
+
+/// Stores at p, aligned to the register's size, past the cache where the instruction set can. Follow with stream_fence.
+template <class T>
+MATGRAD_INLINE void stream(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), (__m512i)v);
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)v);
+#elif defined(__SSE2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), (__m128i)v);
+#else
+  store(p, v);
+#endif
+}
+
+/// Orders streamed stores before all later ones.
+MATGRAD_INLINE void stream_fence() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 /// The first `count` (0 to kLanes) elements at p; zero in the other lanes, whose memory isn't touched.
 template <class T>
 MATGRAD_INLINE Vec<T> load_first(const T* p, int64_t count) {
@@ -66,9 +90,9 @@ MATGRAD_INLINE Vec<T> load_first(const T* p, int64_t count) {
     return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p);
   }
 #else
-  Vec<T> v{};
-  for (int64_t i = 0; i < count; ++i) v[i] = p[i];
-  return v;
+  T lanes[kLanes<T>] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return load(lanes);
 #endif
 }
 

@@ -47,9 +47,30 @@ struct Problems {
 
 namespace closed_form {
 
+/// xᵀA x. Signature A(n,n), x(n) -> ().
+template <class T>
+void quadratic_form(const Problems<T>& problems);
+
 /// ∂(xᵀA x)/∂x = (A + Aᵀ) x. Signature A(n,n), x(n) -> (n). Reads A once.
 template <class T>
 void quadratic_form_gradient(const Problems<T>& problems);
+
+/// ∂²(xᵀA x)/∂x∂x = A + Aᵀ. Signature A(n,n) -> (n,n).
+template <class T>
+void quadratic_form_hessian(const Problems<T>& problems);
+
+/// ∂(A x)[i]/∂A[k,l] = δ[i,k] x[l]. Signature A(m,n), x(n) -> (m,m,n).
+template <class T>
+void matvec_jacobian(const Problems<T>& problems);
+
+/// ∂(AB)[i,j]/∂A[p,q] = δ[i,p] B[q,j] and ∂(AB)[i,j]/∂B[p,q] = A[i,p] δ[j,q].
+/// Signature A(m,k), B(k,n) -> (m,n,m,k), (m,n,k,n).
+template <class T>
+void matmul_jacobian(const Problems<T>& problems);
+
+/// ∂(RᵀR)[p,q]/∂R[i,j] = δ[j,p] R[i,q] + δ[j,q] R[i,p]. Signature R(m,n) -> (n,n,m,n).
+template <class T>
+void gram_jacobian(const Problems<T>& problems);
 
 }  // namespace closed_form
 }  // namespace matgrad

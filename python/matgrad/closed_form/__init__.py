@@ -7,6 +7,14 @@ dtype of the result; it may overlap the operands. Shapes that don't fit raise `V
 `TypeError`, a result larger than memory `MemoryError`; each names the function and the argument.
 """
 
-from ._quadratic import quadratic_form_gradient
+from ._jacobian import gram_jacobian, matmul_jacobian, matvec_jacobian
+from ._quadratic import quadratic_form, quadratic_form_gradient, quadratic_form_hessian
 
-__all__ = ["quadratic_form_gradient"]
+__all__ = [
+    "gram_jacobian",
+    "matmul_jacobian",
+    "matvec_jacobian",
+    "quadratic_form",
+    "quadratic_form_gradient",
+    "quadratic_form_hessian",
+]

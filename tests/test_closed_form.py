@@ -17,8 +17,8 @@ from cases import CASES, WIDE, Case, assert_close, expected, operands_of
 PRESENT = [case for case in CASES if case.available]
 LAYOUTS = {
     "strided": lambda x: _embed(x, slice(None, None, 2)),
-    "reversed": lambda x: np.ascontiguousarray(x[(slice(None, None, -1),) * x.ndim])[(slice(None, None, -1),) * x.ndim],
-    "fortran": lambda x: np.asfortranarray(x),
+    "reversed": lambda x: _reversed(x),
+    "fortran": lambda x: x.copy(order="F"),
     "rows-apart": lambda x: _embed(x, slice(1, -1)),
     "misaligned": lambda x: _misaligned(x),
     "byte-swapped": lambda x: x.astype(x.dtype.newbyteorder()),
@@ -37,9 +37,14 @@ def _embed(x, section):
     step = section.step or 1
     larger = np.full([length * step + 2 for length in x.shape], np.nan, x.dtype)
     start = section.start or 0
-    view = larger[tuple(slice(start, start + length * step, step) for length in x.shape)]
+    view = larger[(*(slice(start, start + length * step, step) for length in x.shape), ...)]
     view[...] = x
     return view
+
+
+def _reversed(x):
+    backwards = (*[slice(None, None, -1)] * x.ndim, ...)
+    return x[backwards].copy()[backwards]
 
 
 def _misaligned(x):

@@ -49,6 +49,7 @@ T quadratic_form_of(int64_t n, const T* A, int64_t lda, const T* x) {
 template <class T>
 void gradient_of(int64_t n, const T* A, int64_t lda, const T* x, T* gradient) {
   const auto& kernel = kernels::table<T>().quadratic;
+  if (n <= kernel.small) return kernel.small_symmetric_products(1, n, A, lda, 0, x, 0, gradient, 0);
   if (!is_large(n)) return kernel.symmetric_product(0, n, n, A, lda, x, gradient);
   const RowChunks chunks(n);
   static thread_local std::vector<T> scratch;  // kept: a call of the same size allocates nothing

@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   matgrad::kernels::active();  // a wrong MATGRAD_ISA is an error of the import, not of some later call
   matgrad::bindings::bind_closed_form(module);
   matgrad::bindings::bind_config(module);
+  matgrad::bindings::bind_map(module);
 }

@@ -42,9 +42,24 @@ struct JacobianKernels {
   void (*gram)(bool streaming, int64_t first, int64_t last, int64_t m, int64_t n, const T* R, int64_t ldr, T* J);
 };
 
+/// An elementwise function: out[i] = f(x[i]) for i < n. out may be x.
+template <class T>
+struct MapFunction {
+  const char* name;  ///< as NumPy calls it, where NumPy has it
+  void (*apply)(int64_t n, const T* x, T* out);
+};
+
+/// The elementwise functions (map-inl.h).
+template <class T>
+struct MapKernels {
+  const MapFunction<T>* functions;
+  int64_t count;
+};
+
 /// Everything compiled for one instruction set and one precision.
 template <class T>
 struct Table {
+  MapKernels<T> map;
   QuadraticKernels<T> quadratic;
   JacobianKernels<T> jacobian;
 };

@@ -1,6 +1,7 @@
 // The kernels of one instruction set; compiled once for each, with MATGRAD_ISA its name as an identifier.
 #include "kernels/jacobian-inl.h"
 #include "kernels/kernels.h"
+#include "kernels/map-inl.h"
 #include "kernels/quadratic-inl.h"
 #include "kernels/vec-inl.h"
 
@@ -9,7 +10,7 @@ namespace {
 
 template <class T>
 constexpr Table<T> make_table() {
-  return {.quadratic = quadratic_kernels<T>(), .jacobian = jacobian_kernels<T>()};
+  return {.map = map_kernels<T>(), .quadratic = quadratic_kernels<T>(), .jacobian = jacobian_kernels<T>()};
 }
 
 }  // namespace

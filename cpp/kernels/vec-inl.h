@@ -37,6 +37,10 @@ struct VectorOf {
 template <class T>
 using Vec = typename VectorOf<T>::type;
 
+/// What a comparison of Vec<T> gives: all bits of a lane set where it holds, none elsewhere.
+template <class T>
+using Mask = decltype(Vec<T>{} < Vec<T>{});
+
 /// Elements in a register.
 template <class T>
 constexpr int kLanes = kVectorBytes / int(sizeof(T));
@@ -133,6 +137,31 @@ MATGRAD_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
   }
 #else
   return a * b + c;
+#endif
+}
+
+/// a where the mask is set, b elsewhere.
+template <class T>
+MATGRAD_INLINE Vec<T> select(Mask<T> mask, Vec<T> a, Vec<T> b) {
+  return mask ? a : b;
+}
+
+/// The square root, correctly rounded.
+template <class T>
+MATGRAD_INLINE Vec<T> sqrt(Vec<T> v) {
+#if defined(__AVX512F__)
+  // All lanes by mask: GCC 12 warns of an uninitialised variable inside the intrinsics without one.
+  if constexpr (sizeof(T) == 8) return (Vec<T>)_mm512_maskz_sqrt_pd(__mmask8(-1), (__m512d)v);
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_sqrt_ps(__mmask16(-1), (__m512)v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) return (Vec<T>)_mm256_sqrt_pd((__m256d)v);
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm256_sqrt_ps((__m256)v);
+#elif defined(__SSE2__)
+  if constexpr (sizeof(T) == 8) return (Vec<T>)_mm_sqrt_pd((__m128d)v);
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm_sqrt_ps((__m128)v);
+#elif defined(__ARM_NEON)
+  if constexpr (sizeof(T) == 8) return (Vec<T>)vsqrtq_f64((float64x2_t)v);
+  if constexpr (sizeof(T) == 4) return (Vec<T>)vsqrtq_f32((float32x4_t)v);
 #endif
 }
 

@@ -28,6 +28,10 @@ const ClosedForm kClosedForms[] = {
     {"matvec_jacobian", Signature("A(m,n),x(n)->(m,m,n)"), MATGRAD_BOTH(matvec_jacobian)},
     {"matmul_jacobian", Signature("A(m,k),B(k,n)->(m,n,m,k),(m,n,k,n)"), MATGRAD_BOTH(matmul_jacobian)},
     {"gram_jacobian", Signature("R(m,n)->(n,n,m,n)"), MATGRAD_BOTH(gram_jacobian)},
+    {"bilinear_form_gradient", Signature("a(n),b(n),x(n)->(n)"), MATGRAD_BOTH(bilinear_form_gradient)},
+    {"bilinear_form_hessian", Signature("a(n),b(n)->(n,n)"), MATGRAD_BOTH(bilinear_form_hessian)},
+    {"distance_gradient", Signature("x(n),a(n)->(n)"), MATGRAD_BOTH(distance_gradient)},
+    {"distance_hessian", Signature("x(n),a(n)->(n,n)"), MATGRAD_BOTH(distance_hessian)},
 };
 
 /// Work below this many elements, read and written, isn't worth releasing the GIL for.

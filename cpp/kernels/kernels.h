@@ -56,12 +56,34 @@ struct MapKernels {
   int64_t count;
 };
 
+/// Sums over vectors, and the scalings that follow from them (reduce-inl.h).
+template <class T>
+struct ReduceKernels {
+  /// Σ_j x[j] y[j].
+  T (*dot)(int64_t n, const T* x, const T* y);
+  /// r = scale (x − a); returns Σ_j r[j]².
+  T (*difference)(int64_t n, const T* x, const T* a, T scale, T* r);
+  /// x[j] /= divisor.
+  void (*divide)(int64_t n, T divisor, T* x);
+};
+
+/// Sums of outer products; `streaming` writes them past the cache (outer-inl.h).
+template <class T>
+struct OuterKernels {
+  /// Rows i in [first, last) of the n×n matrix out: −s sᵀ off the diagonal, diagonal[i] on it.
+  void (*rank_one)(int64_t first, int64_t last, int64_t n, const T* s, const T* diagonal, T* out, bool streaming);
+  /// out = c uᵀ + d vᵀ, rows×n.
+  void (*rank_two)(int64_t rows, int64_t n, const T* c, const T* u, const T* d, const T* v, T* out, bool streaming);
+};
+
 /// Everything compiled for one instruction set and one precision.
 template <class T>
 struct Table {
   MapKernels<T> map;
   QuadraticKernels<T> quadratic;
   JacobianKernels<T> jacobian;
+  ReduceKernels<T> reduce;
+  OuterKernels<T> outer;
 };
 
 /// Everything compiled for one instruction set.

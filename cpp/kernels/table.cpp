@@ -2,7 +2,9 @@
 #include "kernels/jacobian-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/map-inl.h"
+#include "kernels/outer-inl.h"
 #include "kernels/quadratic-inl.h"
+#include "kernels/reduce-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace matgrad::kernels::MATGRAD_ISA {
@@ -10,7 +12,11 @@ namespace {
 
 template <class T>
 constexpr Table<T> make_table() {
-  return {.map = map_kernels<T>(), .quadratic = quadratic_kernels<T>(), .jacobian = jacobian_kernels<T>()};
+  return {.map = map_kernels<T>(),
+          .quadratic = quadratic_kernels<T>(),
+          .jacobian = jacobian_kernels<T>(),
+          .reduce = reduce_kernels<T>(),
+          .outer = outer_kernels<T>()};
 }
 
 }  // namespace

@@ -226,6 +226,7 @@ int initial_num_threads() {
 }  // namespace
 
 void parallel_for(int64_t chunks, ChunkFunction task) {
+  if (chunks == 1) return task(0);
   Job job(chunks, task);
   int helpers = int(std::min<int64_t>(num_threads(), chunks)) - 1;
   if (helpers <= 0 || !pool.run(job, helpers)) job.run_interruptibly();

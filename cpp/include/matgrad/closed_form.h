@@ -72,5 +72,21 @@ void matmul_jacobian(const Problems<T>& problems);
 template <class T>
 void gram_jacobian(const Problems<T>& problems);
 
+/// ∂(aᵀx xᵀb)/∂x = (bᵀx) a + (aᵀx) b. Signature a(n), b(n), x(n) -> (n).
+template <class T>
+void bilinear_form_gradient(const Problems<T>& problems);
+
+/// ∂²(aᵀx xᵀb)/∂x² = a bᵀ + b aᵀ. Signature a(n), b(n) -> (n,n).
+template <class T>
+void bilinear_form_hessian(const Problems<T>& problems);
+
+/// ∂‖x − a‖/∂x = r = (x − a)/‖x − a‖; 0 at x = a. Signature x(n), a(n) -> (n).
+template <class T>
+void distance_gradient(const Problems<T>& problems);
+
+/// ∂²‖x − a‖/∂x² = (I − r rᵀ)/‖x − a‖; 0 at x = a. Signature x(n), a(n) -> (n,n).
+template <class T>
+void distance_hessian(const Problems<T>& problems);
+
 }  // namespace closed_form
 }  // namespace matgrad

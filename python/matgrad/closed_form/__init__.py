@@ -9,8 +9,13 @@ dtype of the result; it may overlap the operands. Shapes that don't fit raise `V
 
 from ._jacobian import gram_jacobian, matmul_jacobian, matvec_jacobian
 from ._quadratic import quadratic_form, quadratic_form_gradient, quadratic_form_hessian
+from ._vector import bilinear_form_gradient, bilinear_form_hessian, distance_gradient, distance_hessian
 
 __all__ = [
+    "bilinear_form_gradient",
+    "bilinear_form_hessian",
+    "distance_gradient",
+    "distance_hessian",
     "gram_jacobian",
     "matmul_jacobian",
     "matvec_jacobian",

@@ -1,0 +1,38 @@
+// How long vectors, and stacks of short ones, are cut into chunks of work.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "plan/threads.h"
+
+namespace matgrad {
+
+/// Elements of a vector, or of a matrix to write, that are a chunk of work: some 10 µs.
+constexpr int64_t kElementsPerChunk = 1 << 15;
+
+/// How many problems, each of that many elements, are a chunk of work.
+inline int64_t problems_per_chunk(int64_t elements) {
+  constexpr int64_t kOverhead = 16;  // the start of a kernel takes as long as this many elements
+  return std::max<int64_t>(1, kElementsPerChunk / (elements + kOverhead));
+}
+
+/// Whether a result of that many elements is written past the cache, which it wouldn't fit into.
+template <class T>
+bool is_streamed(int64_t elements) {
+  return elements * int64_t(sizeof(T)) >= 1 << 22;
+}
+
+/// Reduces [0, n): the results of part(first, last) over chunks, joined in order.
+template <class Part, class Join>
+auto reduce_ranges(int64_t n, const Part& part, const Join& join) {
+  if (n <= kElementsPerChunk) return part(0, n);
+  std::vector<decltype(part(0, n))> parts((n + kElementsPerChunk - 1) / kElementsPerChunk);
+  threads::parallel_ranges(n, kElementsPerChunk,
+                           [&](int64_t first, int64_t last) { parts[first / kElementsPerChunk] = part(first, last); });
+  for (size_t k = 1; k < parts.size(); ++k) parts[0] = join(parts[0], parts[k]);
+  return parts[0];
+}
+
+}  // namespace matgrad

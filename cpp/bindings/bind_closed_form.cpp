@@ -1,10 +1,10 @@
 // The closed forms as Python functions: one table row each; checks, broadcasting and results are common to all.
 #include <algorithm>
-#include <optional>
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/signature.h"
+#include "bindings/without_gil.h"
 #include "matgrad/closed_form.h"
 
 namespace matgrad::bindings {
@@ -241,8 +241,14 @@ class Call {
     for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
       if (operands_[k] != Py_None) elements_ += ArrayView(operands_[k]).size();
     }
-    std::optional<py::gil_scoped_release> released;
-    if (elements_ >= kKeepGil) released.emplace();
+    if (elements_ < kKeepGil) {
+      compute();
+    } else {
+      without_gil([this] { compute(); });
+    }
+  }
+
+  void compute() const {
     if constexpr (sizeof(T) == 4) {
       form_.f32(problems_);
     } else {

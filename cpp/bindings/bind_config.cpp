@@ -1,23 +1,45 @@
-// Instruction sets and threads, as Python sees them.
+// Instruction sets, threads and how the module was built, as Python sees them.
 #include <pybind11/stl.h>
 
 #include "bindings/bind.h"
+#include "bindings/without_gil.h"
 #include "kernels/dispatch.h"
+#include "plan/cpu_count.h"
 #include "plan/threads.h"
 
 namespace matgrad::bindings {
 
 namespace py = pybind11;
 
+namespace {
+
+std::vector<std::string> names(std::span<const kernels::Kernels* const> tables) {
+  std::vector<std::string> names;
+  for (const kernels::Kernels* table : tables) names.emplace_back(table->isa);
+  return names;
+}
+
+}  // namespace
+
 void bind_config(py::module_& module) {
-  module.def("available_isas", [] {
-    std::vector<std::string> names;
-    for (const kernels::Kernels* k : kernels::available()) names.emplace_back(k->isa);
-    return names;
-  });
+  // A wrong MATGRAD_ISA or MATGRAD_NUM_THREADS is an error of the import, not of some later call.
+  kernels::active();
+  threads::num_threads();
+  find_main_thread();
+
+  module.def("compiled_isas", [] { return names(kernels::compiled()); });
+  module.def("available_isas", [] { return names(kernels::available()); });
   module.def("active_isa", [] { return std::string(kernels::active().isa); });
-  module.def("set_num_threads", &threads::set_num_threads, py::arg("count"));
+  module.def("set_num_threads", &threads::set_num_threads, py::arg("n"));
   module.def("get_num_threads", &threads::num_threads);
+  module.def("available_cpus", &available_cpus);
+  module.def("compiler", [] {
+#if defined(__clang__)
+    return std::string("Clang " __clang_version__);
+#else
+    return std::string("GCC " __VERSION__);
+#endif
+  });
 }
 
 }  // namespace matgrad::bindings

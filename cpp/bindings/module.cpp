@@ -2,12 +2,10 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/bind.h"
-#include "kernels/dispatch.h"
 
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.attr("__version__") = MATGRAD_VERSION;
-  matgrad::kernels::active();  // a wrong MATGRAD_ISA is an error of the import, not of some later call
-  matgrad::bindings::bind_closed_form(module);
   matgrad::bindings::bind_config(module);
+  matgrad::bindings::bind_closed_form(module);
   matgrad::bindings::bind_map(module);
 }

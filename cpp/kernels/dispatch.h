@@ -8,7 +8,10 @@
 
 namespace matgrad::kernels {
 
-/// The kernels compiled in that this machine can run, narrowest registers first.
+/// The kernels compiled in, narrowest registers first.
+std::span<const Kernels* const> compiled();
+
+/// Those that this machine can run, narrowest registers first.
 std::span<const Kernels* const> available();
 
 /// The kernels in use: the last of available(), or the one that the environment variable MATGRAD_ISA names.

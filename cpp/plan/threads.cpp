@@ -29,11 +29,8 @@ constexpr auto kCheckInterval = std::chrono::milliseconds(40);
 /// How long a thread watches for what it waits for before it goes to sleep. Waking a sleeping thread costs as much.
 constexpr auto kWatch = std::chrono::microseconds(20);
 
-/// What the innermost Interruptible on this thread asks.
-thread_local struct {
-  Interruptible::Check check = nullptr;
-  void* context = nullptr;
-} interruption;
+/// The innermost Interruptible on this thread.
+thread_local constinit Interruptible* interruptible = nullptr;
 
 /// Counts the forks between the first process and this one.
 int forks = 0;
@@ -60,13 +57,10 @@ class Job {
     while (step()) check_interruption();
   }
 
-  /// Drops the remaining chunks if it is time to ask and the answer is that the caller is interrupted.
+  /// Drops the remaining chunks if the calling thread is interrupted.
   void check_interruption() {
-    if (interruption.check == nullptr) return;
-    Clock::time_point now = Clock::now();
-    if (now - checked_ < kCheckInterval) return;
-    checked_ = now;
-    if (!dropped_ && interruption.check(interruption.context)) drop(std::make_exception_ptr(Interrupted()));
+    if (interruptible == nullptr || dropped_) return;
+    if (interruptible->interrupted()) drop(std::make_exception_ptr(Interrupted()));
   }
 
   /// Rethrows the exception that ended the job early, if one did.
@@ -85,7 +79,6 @@ class Job {
   std::atomic<int64_t> next_{0};
   std::atomic<bool> dropped_{false};
   std::exception_ptr error_;
-  Clock::time_point checked_ = Clock::now();
 };
 
 /// Watches for a condition for a short moment; returns whether it came true.
@@ -245,12 +238,20 @@ void set_num_threads(int n) {
   thread_count = n;
 }
 
-Interruptible::Interruptible(Check check, void* context) {
-  interruption = {check, context};
+Interruptible::Interruptible(Check check, void* context) : check_(check), context_(context), outer_(interruptible) {
+  interruptible = this;
 }
 
 Interruptible::~Interruptible() {
-  interruption = {};
+  interruptible = outer_;
+}
+
+bool Interruptible::interrupted() {
+  Clock::time_point now = Clock::now();
+  if (asked_ == Clock::time_point{}) asked_ = now;
+  if (now - asked_ < kCheckInterval) return false;
+  asked_ = now;
+  return check_(context_);
 }
 
 }  // namespace matgrad::threads

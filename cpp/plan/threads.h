@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 
@@ -55,6 +56,15 @@ class Interruptible {
   ~Interruptible();
   Interruptible(const Interruptible&) = delete;
   Interruptible& operator=(const Interruptible&) = delete;
+
+  /// Whether to stop. Asks only if the last time was a while ago.
+  bool interrupted();
+
+ private:
+  Check check_;
+  void* context_;
+  Interruptible* outer_;
+  std::chrono::steady_clock::time_point asked_{};
 };
 
 }  // namespace matgrad::threads

@@ -1,0 +1,1 @@
+"""Benchmarks: every problem with every implementation, side by side in one run."""

@@ -1,0 +1,100 @@
+"""The benchmark's implementations agree with each other, and a run ends in a report; nothing here is about speed."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from bench import report, run, timing
+from bench.peers import PEERS, Implementation, by_numpy
+from bench.problems import PROBLEMS, AtLeast, AtMostOver, Problem
+
+TINY = {(problem.title, str(problem.tiny)): problem for problem in PROBLEMS if problem.title != "new process"}
+LIMITS = {"FMA float64 GF/s": 100.0, "FMA float32 GF/s": 200.0, "read GB/s": 50.0, "zero-fill GB/s": 100.0}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch warns of itself
+@pytest.mark.parametrize("problem", TINY.values(), ids=lambda problem: problem.title)
+def test_all_implementations_agree(problem):
+    timings = timing.check(list(problem.build(**problem.tiny)), problem.dtype)
+    assert {str(one.implementation): one.problem for one in timings if one.problem not in ("", "missing")} == {}
+    assert {one.implementation.peer for one in timings} >= {"matgrad", "numpy"}
+
+
+def test_names_are_unique():
+    names = [problem.name for problem in PROBLEMS]
+    assert len(set(names)) == len(names)
+
+
+def sums():
+    numbers = np.arange(10.0)
+    yield Implementation("matgrad", "ours", np.add, (numbers, numbers))
+    yield by_numpy("right", lambda x: 2 * x, numbers)
+    yield by_numpy("excused", lambda x: 2 * x, numbers, excuse="of no account")
+    yield by_numpy("wrong", lambda x: 2 * x + 1e-6, numbers)
+    yield by_numpy("not a number", lambda x: x * np.nan, numbers)
+    yield by_numpy("of another shape", lambda x: 2 * x[1:], numbers)
+    yield by_numpy("broken", lambda x: x.no_such_method(), numbers)
+
+
+def test_a_wrong_implementation_is_named_and_not_timed():
+    problem = Problem("sums", sums, {}, {}, (AtLeast(1e-9), AtLeast(1, "jax"), AtMostOver(1.0, "numpy")))
+    (row,) = run.run([problem], rounds=1)
+    problems = {one["label"]: one["problem"] for one in row["implementations"]}
+    timed = {one["label"] for one in row["implementations"] if one["minimum"] is not None}
+    assert timed == {"ours", "right", "excused"}
+    assert problems["wrong"].startswith("differs from ours by 1.0e-06")
+    assert problems["not a number"].startswith("differs from ours by nan")
+    assert problems["of another shape"] == "shapes [(9,)] but ours are [(10,)]"
+    assert problems["broken"].startswith("failed with AttributeError")
+    assert [target["met"] for target in row["targets"]] == [True, None, True]
+
+
+def test_the_ratio_is_of_the_fastest_peer_that_counts():
+    def timed(peer, seconds, excuse=""):
+        return timing.Timing(Implementation(peer, "", print, (), excuse), samples=[2 * seconds, seconds])
+
+    timings = [timed("matgrad", 1.0), timed("numpy", 3.0), timed("numpy", 0.5, "excused"), timed("jax", 4.0)]
+    targets = (AtLeast(3), AtLeast(3.1), AtLeast(4, "jax"), AtMostOver(0.4, "numpy"), AtMostOver(0.6, "numpy"))
+    row = run.summary(Problem("", sums, {}, {}, targets), timings)
+    assert row["ratio"] == 3.0
+    assert [target["met"] for target in row["targets"]] == [True, False, True, False, True]
+
+
+def test_a_run_ends_in_a_report(tmp_path, monkeypatch, capsys):
+    for setting in run.UNWANTED:
+        monkeypatch.delenv(setting, raising=False)
+    monkeypatch.setattr(run.machine, "limits", lambda: {"measured by": "nobody", "all cores": LIMITS})
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    file = tmp_path / "result.json"
+    run.main(["--only", "^quadratic gradient n=4$", "--json", str(file)])
+    result = json.loads(file.read_text(encoding="utf-8"))
+    (row,) = result["problems"]
+    assert (row["title"], row["size"], row["dtype"]) == ("quadratic gradient", {"n": 4}, "float64")
+    assert all(0 < one["minimum"] <= one["median"] for one in row["implementations"] if not one["problem"])
+    assert set(result["absent"]) <= set(PEERS)
+
+    assert report.main([str(file), "--output", str(tmp_path / "report")]) == 0
+    text = (tmp_path / "report" / "result.md").read_text(encoding="utf-8")
+    assert f"| quadratic gradient | n = 4 | float64 | {run.seconds_to_text(row['ours'])} |" in text
+    assert (tmp_path / "report" / "result.png").exists() == (importlib.util.find_spec("matplotlib") is not None)
+    assert "quadratic gradient n=4" in capsys.readouterr().out
+
+
+def test_the_limit_that_binds_is_reported():
+    arithmetic = {"dtype": "float32", "ours": 1e-3, "work": {"flops": 1e8, "read": 1e6, "write": 0}}
+    traffic = {"dtype": "float64", "ours": 1e-3, "work": {"flops": 1e6, "read": 1e7, "write": 2e7}}
+    nothing = {"dtype": "float64", "ours": 1e-3, "work": {"flops": 0, "read": 0, "write": 0}}
+    assert report.attained(arithmetic, LIMITS) == "100 GF/s, 50 %"
+    assert report.attained(traffic, LIMITS) == "30 GB/s, 40 %"
+    assert report.attained(nothing, LIMITS) == "—"
+
+
+def test_settings_that_slow_a_side_down_are_dropped(monkeypatch):
+    started = []
+    monkeypatch.setattr(run.os, "execve", lambda *arguments: started.append(arguments))
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    run.restart_without_unwanted_settings(["--quick"])
+    ((program, arguments, environment),) = started
+    assert arguments == [program, "-m", "bench.run", "--quick"]
+    assert set(run.UNWANTED).isdisjoint(environment)

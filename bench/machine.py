@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+import matgrad
 from bench.timing import wait_until_idle
 
 _REPETITIONS = 25
@@ -59,13 +60,14 @@ def blas() -> str:
 
 
 def _compiled_probe(directory: str) -> ctypes.CDLL | None:
-    """Compile probe.c for this very processor; None without a compiler."""
+    """Compile probe.c for the highest instruction set that our kernels can use; None without a compiler."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         return None
     library = Path(directory, "probe.so")
-    options = ["-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-o", str(library)]
-    subprocess.run([compiler, *options, str(Path(__file__).with_name("probe.c"))], check=True)
+    levels = sorted(isa for isa in matgrad.available_isas() if isa.startswith("x86-64-"))
+    options = ["-O3", *(f"-march={level}" for level in levels[-1:]), "-ffp-contract=fast", "-shared", "-fPIC"]
+    subprocess.run([compiler, *options, "-o", str(library), str(Path(__file__).with_name("probe.c"))], check=True)
     probe = ctypes.CDLL(str(library))
     for name in ("fma_f64", "fma_f32"):
         getattr(probe, name).restype = ctypes.c_double
@@ -174,8 +176,6 @@ def limits() -> dict[str, Any]:
 
 def description() -> dict[str, Any]:
     """Return processor, cores, versions and the threads each side uses."""
-    import matgrad
-
     return {
         "processor": processor(),
         "architecture": platform.machine(),

@@ -145,8 +145,8 @@ def assert_close(case: Case, sizes: tuple[int, ...], operands: list[np.ndarray],
         error = np.where(same, 0, np.abs(result.astype(WIDE) - np.where(same, 0, reference)))
         wrong = ~(error <= bound * magnitude)  # true for NaN
         assert not wrong.any(), (
-            f"{case.id}{sizes} {dtype}: {wrong.sum()} of {wrong.size} entries are wrong, first {np.argwhere(wrong)[0]}: "
-            f"{result[wrong][0]}, not {reference[wrong][0]}; bound {float(bound * magnitude[wrong][0]):.2g}"
+            f"{case.id}{sizes} {dtype}: {wrong.sum()} of {wrong.size} entries wrong, first {np.argwhere(wrong)[0]}: "
+            f"{result[wrong][0]}, not {reference[wrong][0]}, bound {bound * magnitude[wrong][0]:.2g}"
         )
 
 

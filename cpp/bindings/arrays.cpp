@@ -64,25 +64,25 @@ double available_memory() {
   return bytes;
 }
 
-/// Raises MemoryError if an array of this shape cannot fit in memory.
-void require_memory(const char* function, const Shape& shape, int64_t item_size) {
+}  // namespace
+
+void require_memory(const char* function, const char* what, const Shape& shape, int64_t item_size, const char* advice) {
   double bytes = double(item_size);
   for (int64_t length : shape) bytes *= double(length);
   constexpr double kAlwaysFits = double(1 << 28);
   if (bytes <= kAlwaysFits || bytes <= available_memory()) return;
   char size[32];
   std::snprintf(size, sizeof size, "%.1f GiB", bytes / double(1 << 30));
-  std::string message = std::string(function) + ": the result of shape " + to_string(shape) + " needs " + size +
-                        ", more than the available memory; .structured(...) keeps a derivative without expanding it";
+  std::string message = std::string(function) + ": " + what + " of shape " + to_string(shape) + " needs " + size +
+                        ", more than the available memory" + advice;
   PyErr_SetString(PyExc_MemoryError, message.c_str());
   throw py::error_already_set();
 }
 
-}  // namespace
-
 template <class T>
 py::object new_array(const char* function, const Shape& shape) {
-  require_memory(function, shape, sizeof(T));
+  require_memory(function, "the result", shape, sizeof(T),
+                 "; .structured(...) keeps a derivative without expanding it");
   const auto& api = py::detail::npy_api::get();
   PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(py::dtype::num_of<T>()),
                                               int(shape.size()), reinterpret_cast<const Py_intptr_t*>(shape.data()),

@@ -56,6 +56,9 @@ bool is_exact_array(PyObject* object);
 /// Fewer axes than core_ndim is a matter for shape validation.
 bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size);
 
+/// Raises MemoryError if an array of this shape cannot fit in memory: "function: what of shape … needs …", then advice.
+void require_memory(const char* function, const char* what, const Shape& shape, int64_t item_size, const char* advice);
+
 /// A new C-ordered array of T. Raises MemoryError before allocating if it cannot fit in memory; `function` is named.
 template <class T>
 py::object new_array(const char* function, const Shape& shape);

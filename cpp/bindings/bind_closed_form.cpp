@@ -145,6 +145,9 @@ class Call {
       }
     }
     problems_.stack_shape = stack_shape_;
+    double count = 1;
+    for (int64_t length : stack_shape_) count *= double(length);
+    if (count > 0x1p62) require_memory(form_.name, "the result for a stack", stack_shape_, sizeof(T), "");
     for (int64_t length : stack_shape_) problems_.count *= length;
     merge_stack_axes();
   }
@@ -183,11 +186,7 @@ class Call {
   void prepare_result(size_t k, PyObject* given, py::object& result, py::object& temporary) {
     const CoreAxes& core = form_.signature.outputs[k];
     Shape shape = stack_shape_;
-    int64_t core_size = 1;
-    for (int label : core.labels) {
-      shape.push_back(problems_.sizes[label]);
-      core_size *= problems_.sizes[label];
-    }
+    for (int label : core.labels) shape.push_back(problems_.sizes[label]);
     if (given == Py_None) {
       result = new_array<T>(form_.name, shape);
     } else {
@@ -201,7 +200,8 @@ class Call {
     auto& operand = problems_.out[k];
     operand.data = reinterpret_cast<T*>(ArrayView((temporary ? temporary : result).ptr()).data());
     operand.row_stride = core.labels.empty() ? 0 : problems_.sizes[core.labels.back()];
-    int64_t stride = core_size;
+    int64_t stride = 1;
+    for (int label : core.labels) stride *= problems_.sizes[label];
     operand.stack_strides.assign(problems_.stack_shape.size(), 0);
     for (size_t axis = operand.stack_strides.size(); axis-- > 0;) {
       operand.stack_strides[axis] = stride;

@@ -1,6 +1,7 @@
-// Instruction sets, threads and how the module was built, as Python sees them.
+// Instruction sets, threads, memory and how the module was built, as Python sees them.
 #include <pybind11/stl.h>
 
+#include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/without_gil.h"
 #include "kernels/dispatch.h"
@@ -40,6 +41,12 @@ void bind_config(py::module_& module) {
     return std::string("GCC " __VERSION__);
 #endif
   });
+  module.def(
+      "require_memory",
+      [](const std::string& function, const std::string& what, const Shape& shape, int64_t item_size) {
+        require_memory(function.c_str(), what.c_str(), shape, item_size, "");
+      },
+      py::arg("function"), py::arg("what"), py::arg("shape"), py::arg("item_size"));
 }
 
 }  // namespace matgrad::bindings

@@ -1,15 +1,45 @@
 """Matrix calculus in closed form: write a matrix function in NumPy, get its derivatives, evaluated by SIMD kernels."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import closed_form
 from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config
 from ._core import __version__
+from ._layout import flatten, to_layout, unflatten, unvec, vec
+
+if TYPE_CHECKING:
+    from . import testing
+    from ._structured import Structured
 
 __all__ = [
+    "Structured",
     "__version__",
     "active_isa",
     "available_isas",
     "closed_form",
+    "flatten",
     "get_num_threads",
     "set_num_threads",
     "show_config",
+    "testing",
+    "to_layout",
+    "unflatten",
+    "unvec",
+    "vec",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs SciPy, or only tests need, when it is first used."""
+    if name == "testing":
+        return importlib.import_module(".testing", __name__)
+    if name == "Structured":
+        return importlib.import_module("._structured", __name__).Structured
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

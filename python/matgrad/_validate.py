@@ -7,26 +7,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._core import require_memory
+
 _INTEGERS_AND_BOOLS = "?bBhHiIlLqQpP"
 _ACCEPTED = "float32, float64, or integers and bools, which become float64"
 
 
-def as_float_array(function: str, argument: str, value: Any) -> NDArray[Any]:
-    """Return `value` as an array of float32 or float64, or raise `TypeError` naming function and argument."""
+def as_plain_array(function: str, argument: str, value: Any) -> NDArray[Any]:
+    """Return `value` as a numpy.ndarray of any dtype, or raise an error naming function and argument."""
     if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
         raise TypeError(
             f"{function}: {argument} is a {_type_name(value)}, whose operations may differ "
             "from those of an array; pass numpy.asarray(...) of it if its plain values are meant"
         )
     try:
-        array = np.asarray(value)
-    except ValueError as error:  # nested lists of different lengths
+        return np.asarray(value)
+    except ValueError as error:
         raise ValueError(f"{function}: {argument} is a {_type_name(value)} that is no array: {error}") from error
+
+
+def as_float_array(function: str, argument: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array of float32 or float64, or raise `TypeError` naming function and argument."""
+    array = as_plain_array(function, argument, value)
     if array.dtype.type in (np.float32, np.float64):
         return array
     if array.dtype.char in _INTEGERS_AND_BOOLS:
         return _converted(function, argument, array, np.dtype(np.float64))
-    described = f"is a {_type_name(value)} and has" if not isinstance(value, np.ndarray) else "has"
+    described = "has" if isinstance(value, np.ndarray) else f"is a {_type_name(value)} and has"
     raise TypeError(f"{function}: {argument} {described} dtype {array.dtype} but must be {_ACCEPTED}")
 
 
@@ -56,10 +63,8 @@ def _converted(function: str, argument: str, array: NDArray[Any], dtype: np.dtyp
         for axis, stride in enumerate(array.strides)
     )
     distinct = array[once]
-    try:
-        return np.broadcast_to(np.array(distinct, dtype, order="C"), array.shape)
-    except MemoryError as error:
-        raise MemoryError(f"{function}: no memory for a copy of {argument}, whose shape is {array.shape}") from error
+    require_memory(function, f"a copy of {argument}", distinct.shape, dtype.itemsize)
+    return np.broadcast_to(np.array(distinct, dtype, order="C"), array.shape)
 
 
 def _type_name(value: Any) -> str:

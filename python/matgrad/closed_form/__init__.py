@@ -7,6 +7,7 @@ dtype of the result; it may overlap the operands. Shapes that don't fit raise `V
 `TypeError`, a result larger than memory `MemoryError`; each names the function and the argument.
 """
 
+from ._factorization import factorization_hessian
 from ._jacobian import gram_jacobian, matmul_jacobian, matvec_jacobian
 from ._quadratic import quadratic_form, quadratic_form_gradient, quadratic_form_hessian
 from ._vector import bilinear_form_gradient, bilinear_form_hessian, distance_gradient, distance_hessian
@@ -16,6 +17,7 @@ __all__ = [
     "bilinear_form_hessian",
     "distance_gradient",
     "distance_hessian",
+    "factorization_hessian",
     "gram_jacobian",
     "matmul_jacobian",
     "matvec_jacobian",

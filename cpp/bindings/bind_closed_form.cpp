@@ -32,6 +32,9 @@ const ClosedForm kClosedForms[] = {
     {"bilinear_form_hessian", Signature("a(n),b(n)->(n,n)"), MATGRAD_BOTH(bilinear_form_hessian)},
     {"distance_gradient", Signature("x(n),a(n)->(n)"), MATGRAD_BOTH(distance_gradient)},
     {"distance_hessian", Signature("x(n),a(n)->(n,n)"), MATGRAD_BOTH(distance_hessian)},
+    {"logsumexp", Signature("x(n)->()"), MATGRAD_BOTH(logsumexp)},
+    {"logsumexp_gradient", Signature("x(n)->(n)"), MATGRAD_BOTH(logsumexp_gradient)},
+    {"logsumexp_hessian", Signature("x(n)->(n,n)"), MATGRAD_BOTH(logsumexp_hessian)},
 };
 
 /// Work below this many elements, read and written, isn't worth releasing the GIL for.

@@ -56,6 +56,12 @@ struct MapKernels {
   int64_t count;
 };
 
+/// Σ exp(x[j] − m): the sum over x[j] ≠ m, and the number of x[j] = m.
+template <class T>
+struct SumOfExponentials {
+  T others, equal;
+};
+
 /// Sums over vectors, and the scalings that follow from them (reduce-inl.h).
 template <class T>
 struct ReduceKernels {
@@ -63,6 +69,14 @@ struct ReduceKernels {
   T (*dot)(int64_t n, const T* x, const T* y);
   /// r = scale (x − a); returns Σ_j r[j]².
   T (*difference)(int64_t n, const T* x, const T* a, T scale, T* r);
+  /// The largest of x, NaN aside; −∞ if there is none.
+  T (*maximum)(int64_t n, const T* x);
+  /// Σ_j exp(x[j] − m).
+  SumOfExponentials<T> (*sum_exp)(int64_t n, const T* x, T m);
+  /// out = exp(x − m); returns Σ_j out[j].
+  T (*exp)(int64_t n, const T* x, T m, T* out);
+  /// x[j] *= factor.
+  void (*multiply)(int64_t n, T factor, T* x);
   /// x[j] /= divisor.
   void (*divide)(int64_t n, T divisor, T* x);
 };

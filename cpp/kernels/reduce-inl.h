@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/math-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace matgrad::kernels::MATGRAD_ISA {
@@ -52,6 +53,65 @@ T difference(int64_t n, const T* x, const T* a, T scale, T* r) {
   });
 }
 
+/// `count` elements at p, −∞ in the other lanes.
+template <class T>
+MATGRAD_INLINE Vec<T> load_block_of_exponents(const T* p, int64_t count) {
+  if (count == kLanes<T>) return load(p);
+  Vec<T> lane;
+  for (int i = 0; i < kLanes<T>; ++i) lane[i] = T(i);
+  return select<T>(lane < T(count), load_first(p, count), broadcast(-Format<T>::kInfinity));
+}
+
+/// See ReduceKernels::maximum.
+template <class T>
+T maximum(int64_t n, const T* x) {
+  constexpr int64_t L = kLanes<T>;
+  Vec<T> largest[4];
+  for (auto& v : largest) v = broadcast(-Format<T>::kInfinity);
+  auto join = [](Vec<T> a, Vec<T> b) { return select<T>(a > b, a, b); };  // b where a is NaN
+  int64_t j = 0;
+  for (; j + 4 * L <= n; j += 4 * L) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) largest[k] = join(load(x + j + k * L), largest[k]);
+  }
+  for (; j < n; j += L) largest[0] = join(load_block_of_exponents(x + j, n - j < L ? n - j : L), largest[0]);
+  Vec<T> last = join(join(largest[0], largest[1]), join(largest[2], largest[3]));
+  T result = last[0];
+  for (int i = 1; i < kLanes<T>; ++i) result = last[i] > result ? last[i] : result;
+  return result;
+}
+
+/// See ReduceKernels::sum_exp.
+template <class T>
+SumOfExponentials<T> sum_exp(int64_t n, const T* x, T m) {
+  Vec<T> equal{};
+  T others = sum_blocks<T>(n, [=, &equal](int64_t j, int64_t count, Vec<T> sum) __attribute__((always_inline)) {
+    Vec<T> exponent = load_block_of_exponents(x + j, count) - m;
+    equal += select<T>(exponent == T(0), broadcast(T(1)), Vec<T>{});
+    return sum + select<T>(exponent == T(0), Vec<T>{}, exp<T>(exponent));
+  });
+  return {others, sum_lanes<T>(equal)};
+}
+
+/// See ReduceKernels::exp.
+template <class T>
+T exp_and_sum(int64_t n, const T* x, T m, T* out) {
+  return sum_blocks<T>(n, [=](int64_t j, int64_t count, Vec<T> sum) __attribute__((always_inline)) {
+    Vec<T> e = exp<T>(load_block_of_exponents(x + j, count) - m);
+    store_block(out + j, e, count);
+    return sum + e;
+  });
+}
+
+/// See ReduceKernels::multiply.
+template <class T>
+void multiply(int64_t n, T factor, T* x) {
+  constexpr int64_t L = kLanes<T>;
+  int64_t j = 0;
+  for (; j + L <= n; j += L) store(x + j, load(x + j) * factor);
+  if (j < n) store_first(x + j, load_first(x + j, n - j) * factor, n - j);
+}
+
 /// See ReduceKernels::divide.
 template <class T>
 void divide(int64_t n, T divisor, T* x) {
@@ -63,7 +123,13 @@ void divide(int64_t n, T divisor, T* x) {
 
 template <class T>
 constexpr ReduceKernels<T> reduce_kernels() {
-  return {.dot = dot<T>, .difference = difference<T>, .divide = divide<T>};
+  return {.dot = dot<T>,
+          .difference = difference<T>,
+          .maximum = maximum<T>,
+          .sum_exp = sum_exp<T>,
+          .exp = exp_and_sum<T>,
+          .multiply = multiply<T>,
+          .divide = divide<T>};
 }
 
 }  // namespace

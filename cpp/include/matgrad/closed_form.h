@@ -88,5 +88,17 @@ void distance_gradient(const Problems<T>& problems);
 template <class T>
 void distance_hessian(const Problems<T>& problems);
 
+/// log Σ exp(x[i]); −∞ for an empty vector. Signature x(n) -> ().
+template <class T>
+void logsumexp(const Problems<T>& problems);
+
+/// ∂ log Σ exp(x[i])/∂x = s = exp(x)/Σ exp(x[i]). Signature x(n) -> (n).
+template <class T>
+void logsumexp_gradient(const Problems<T>& problems);
+
+/// ∂² log Σ exp(x[i])/∂x² = diag(s) − s sᵀ. Signature x(n) -> (n,n).
+template <class T>
+void logsumexp_hessian(const Problems<T>& problems);
+
 }  // namespace closed_form
 }  // namespace matgrad

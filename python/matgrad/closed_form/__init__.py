@@ -9,6 +9,7 @@ dtype of the result; it may overlap the operands. Shapes that don't fit raise `V
 
 from ._factorization import factorization_hessian
 from ._jacobian import gram_jacobian, matmul_jacobian, matvec_jacobian
+from ._logsumexp import logsumexp, logsumexp_gradient, logsumexp_hessian
 from ._quadratic import quadratic_form, quadratic_form_gradient, quadratic_form_hessian
 from ._vector import bilinear_form_gradient, bilinear_form_hessian, distance_gradient, distance_hessian
 
@@ -19,6 +20,9 @@ __all__ = [
     "distance_hessian",
     "factorization_hessian",
     "gram_jacobian",
+    "logsumexp",
+    "logsumexp_gradient",
+    "logsumexp_hessian",
     "matmul_jacobian",
     "matvec_jacobian",
     "quadratic_form",

@@ -320,6 +320,8 @@ PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     error.set_error();
   } catch (const std::bad_alloc&) {
     PyErr_Format(PyExc_MemoryError, "%s: not enough memory for intermediate results", form.name);
+  } catch (const std::exception& error) {
+    PyErr_Format(PyExc_RuntimeError, "%s: %s", form.name, error.what());
   }
   return nullptr;
 }

@@ -2,6 +2,7 @@
 #include "bindings/without_gil.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 namespace matgrad::bindings {
 namespace {
@@ -10,6 +11,17 @@ namespace {
 unsigned long main_thread = 0;
 
 }  // namespace
+
+WithoutGil::~WithoutGil() {
+  try {
+    PyEval_RestoreThread(state_);
+  } catch (...) {
+    // Python is shutting down, and before version 3.14 ends a thread that asks for the GIL by unwinding its stack. That
+    // would destroy Python objects without the GIL; as later versions do, let the thread hang until the process is
+    // gone.
+    for (;;) pause();
+  }
+}
 
 bool WithoutGil::handle_signals(void* self) {
   if (PyThread_get_thread_ident() != main_thread) return false;

@@ -11,7 +11,7 @@ namespace matgrad::bindings {
 class WithoutGil {
  public:
   WithoutGil() : state_(PyEval_SaveThread()), interruptible_(&handle_signals, this) {}
-  ~WithoutGil() { PyEval_RestoreThread(state_); }
+  ~WithoutGil();
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
 

@@ -35,6 +35,10 @@ const ClosedForm kClosedForms[] = {
     {"logsumexp", Signature("x(n)->()"), MATGRAD_BOTH(logsumexp)},
     {"logsumexp_gradient", Signature("x(n)->(n)"), MATGRAD_BOTH(logsumexp_gradient)},
     {"logsumexp_hessian", Signature("x(n)->(n,n)"), MATGRAD_BOTH(logsumexp_hessian)},
+    {"factorization_loss", Signature("X(m,n),U(m,r),V(r,n)->()"), MATGRAD_BOTH(factorization_loss)},
+    {"factorization_gradient", Signature("X(m,n),U(m,r),V(r,n)->(m,r),(r,n)"), MATGRAD_BOTH(factorization_gradient)},
+    {"factorization_value_and_gradient", Signature("X(m,n),U(m,r),V(r,n),weights?(m,n)->(),(m,r),(r,n)"),
+     MATGRAD_BOTH(factorization_value_and_gradient), true},
 };
 
 /// Work below this many elements, read and written, isn't worth releasing the GIL for.
@@ -296,7 +300,8 @@ py::object dispatch(const ClosedForm& form, PyObject* const* operands, double pa
   py::tuple arrays = converted(form, operands);
   PyObject* const* items = PySequence_Fast_ITEMS(arrays.ptr());
   if (readable<double>(form, items)) return Call<double>(form, items).run(parameter, out);
-  return Call<float>(form, items).run(parameter, out);
+  if (readable<float>(form, items)) return Call<float>(form, items).run(parameter, out);
+  throw py::type_error(std::string(form.name) + ": matgrad._validate.as_arrays returned arrays of mixed layout");
 }
 
 /// The vectorcall target of every closed form; `self` is a capsule with its table row.

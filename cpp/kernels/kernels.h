@@ -88,6 +88,29 @@ struct OuterKernels {
   void (*rank_one)(int64_t first, int64_t last, int64_t n, const T* s, const T* diagonal, T* out, bool streaming);
   /// out = c uᵀ + d vᵀ, rows×n.
   void (*rank_two)(int64_t rows, int64_t n, const T* c, const T* u, const T* d, const T* v, T* out, bool streaming);
+/// ‖X − U V‖² with U rows×rank, V rank×columns (factorization-inl.h). "Panels" are described in gemm-inl.h: a matrix in
+/// blocks of vector_bytes / sizeof(T) columns, the last one padded with zeros.
+template <class T>
+struct FactorizationKernels {
+  /// Packs A (rows×columns) into panels.
+  void (*pack)(int64_t rows, int64_t columns, const T* A, int64_t lda, T* panels);
+  /// Packs Aᵀ, A being rows×columns, so that register v of row j is at packed[j * row + v * block].
+  void (*pack_transposed)(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row,
+                          int64_t block);
+  /// C = scale Σ_p P_p + shift A (rows×columns); register v of row i of P_p is at panels[p * part + i * row + v * block].
+  void (*unpack)(int64_t rows, int64_t columns, const T* panels, int64_t row, int64_t block, int64_t parts,
+                 int64_t part, T scale, const T* A, int64_t lda, T shift, T* C, int64_t ldc);
+  /// C = scale (Σ_p P_p)ᵀ + shift A (rows×columns), P_p being columns×rows and addressed as in `unpack`.
+  void (*unpack_transposed)(int64_t rows, int64_t columns, const T* packed, int64_t row, int64_t block, int64_t parts,
+                            int64_t part, T scale, const T* A, int64_t lda, T shift, T* C, int64_t ldc);
+  /// Elements of scratch memory that `block` needs.
+  int64_t residual_size;
+  /// Returns Σ R ⊙ W ⊙ R, R = X − U V (W null: all ones), and adds (W ⊙ R) Vᵀ to UG and Uᵀ (W ⊙ R) to VG, where not
+  /// null. V, VG (rank×columns), Vt = Vᵀ and UG (rows×rank) are panels; blocks of Vt and UG are vt_block and ug_block
+  /// elements apart. Rows of Vt that fill up a block of columns must be readable and finite.
+  double (*block)(int64_t rows, int64_t columns, int64_t rank, const T* X, int64_t ldx, const T* W, int64_t ldw,
+                  const T* U, int64_t ldu, const T* V, const T* Vt, int64_t vt_block, T* UG, int64_t ug_block, T* VG,
+                  T* residual);
 };
 
 /// Everything compiled for one instruction set and one precision.
@@ -98,6 +121,7 @@ struct Table {
   JacobianKernels<T> jacobian;
   ReduceKernels<T> reduce;
   OuterKernels<T> outer;
+  FactorizationKernels<T> factorization;
 };
 
 /// Everything compiled for one instruction set.

@@ -1,4 +1,5 @@
 // The kernels of one instruction set; compiled once for each, with MATGRAD_ISA its name as an identifier.
+#include "kernels/factorization-inl.h"
 #include "kernels/jacobian-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/map-inl.h"
@@ -16,7 +17,8 @@ constexpr Table<T> make_table() {
           .quadratic = quadratic_kernels<T>(),
           .jacobian = jacobian_kernels<T>(),
           .reduce = reduce_kernels<T>(),
-          .outer = outer_kernels<T>()};
+          .outer = outer_kernels<T>(),
+          .factorization = factorization_kernels<T>()};
 }
 
 }  // namespace

@@ -114,6 +114,14 @@ MATGRAD_INLINE void store_first(T* p, Vec<T> v, int64_t count) {
 #endif
 }
 
+/// v with zeros in the lanes from `count` on.
+template <class T>
+MATGRAD_INLINE Vec<T> keep_first(Vec<T> v, int64_t count) {
+  Vec<T> lane;
+  for (int i = 0; i < kLanes<T>; ++i) lane[i] = T(i);
+  return lane < broadcast(T(count)) ? v : Vec<T>{};
+}
+
 /// a·b + c with one rounding where the instruction set has it, else with two.
 template <class T>
 MATGRAD_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {

@@ -100,5 +100,18 @@ void logsumexp_gradient(const Problems<T>& problems);
 template <class T>
 void logsumexp_hessian(const Problems<T>& problems);
 
+/// f = ‖X − U V‖². Signature X(m,n), U(m,r), V(r,n) -> (). X − U V is never stored.
+template <class T>
+void factorization_loss(const Problems<T>& problems);
+
+/// ∂f/∂U = −2 (X − U V) Vᵀ and ∂f/∂V = −2 Uᵀ (X − U V). Signature X(m,n), U(m,r), V(r,n) -> (m,r), (r,n).
+template <class T>
+void factorization_gradient(const Problems<T>& problems);
+
+/// f = Σ W ⊙ (X − U V)² + l2 (‖U‖² + ‖V‖²) and its gradients by U and V; without weights W is 1, parameter is l2.
+/// Signature X(m,n), U(m,r), V(r,n), weights?(m,n) -> (), (m,r), (r,n).
+template <class T>
+void factorization_value_and_gradient(const Problems<T>& problems);
+
 }  // namespace closed_form
 }  // namespace matgrad

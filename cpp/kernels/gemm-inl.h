@@ -1,0 +1,177 @@
+// Matrix products in registers: one micro-kernel, addressed by strides, serves every product and every layout.
+//
+// "Panels" are the layout of a matrix for kernels: columns are grouped in blocks of kLanes, element (i, j) is
+// P[j / kLanes][i][j % kLanes], and columns that fill up the last block are zero. Rows of a block are then aligned
+// registers, whatever the matrix's own row stride was.
+#pragma once
+
+#include "kernels/vec-inl.h"
+
+namespace matgrad::kernels::MATGRAD_ISA {
+namespace {
+
+/// The register tile: kTileRows × kTileBlocks registers accumulate, which leaves enough for operands.
+constexpr int kTileRows = 6;
+#if defined(__AVX512F__) || defined(__ARM_NEON)
+constexpr int kTileBlocks = 4;
+#else
+constexpr int kTileBlocks = 2;
+#endif
+
+/// The left factor A of a product. Element (i, k) is data[i * row + (k / inner) * outer + (k % inner) * column].
+template <class T>
+struct Left {
+  const T* data;
+  int64_t row, column;
+  int64_t inner, outer;  ///< k runs over blocks of `inner`, `outer` apart; their number is the product's `k_blocks`
+};
+
+/// The right factor B of a product: register v of row k is at data[k * row + v * block].
+template <class T>
+struct Right {
+  const T* data;
+  int64_t row, block;
+};
+
+/// sum[i][v] = Σ_k A[i,k] B[k,v] for a tile of R rows and V registers.
+template <class T, int R, int V>
+MATGRAD_INLINE void multiply(int64_t k_blocks, const Left<T>& a, const Right<T>& b, Vec<T> (&sum)[R][V]) {
+  for (int i = 0; i < R; ++i) {
+    for (int v = 0; v < V; ++v) sum[i][v] = Vec<T>{};
+  }
+  const T* b_row = b.data;
+  for (int64_t block = 0; block < k_blocks; ++block) {
+    const T* a_row[R];
+    for (int i = 0; i < R; ++i) a_row[i] = a.data + block * a.outer + i * a.row;
+    for (int64_t k = 0, column = 0; k < a.inner; ++k, column += a.column, b_row += b.row) {
+      Vec<T> right[V];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) right[v] = load(b_row + v * b.block);
+#pragma GCC unroll 8
+      for (int i = 0; i < R; ++i) {
+        Vec<T> left = broadcast(a_row[i][column]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sum[i][v] = fma<T>(left, right[v], sum[i][v]);
+      }
+    }
+  }
+}
+
+/// A number known to the compiler, as an argument.
+template <int N>
+struct Constant {
+  static constexpr int value = N;
+};
+
+/// Calls f(Constant<0>) to f(Constant<N - 1>) in order.
+template <int N, int First = 0, class F>
+MATGRAD_INLINE void for_constants(const F& f) {
+  if constexpr (First < N) {
+    f(Constant<First>{});
+    for_constants<N, First + 1>(f);
+  }
+}
+
+/// Calls f(Constant<count>) for a count from 1 to Max.
+template <int Max, class F>
+MATGRAD_INLINE void with_constant(int64_t count, const F& f) {
+  if constexpr (Max > 1) {
+    if (count < Max) return with_constant<Max - 1>(count, f);
+  }
+  f(Constant<Max>{});
+}
+
+/// Calls f(first, Constant<size>) for pieces of [0, total) of size at most Max, in order.
+template <int Max, class F>
+MATGRAD_INLINE void for_pieces(int64_t total, const F& f) {
+  int64_t first = 0;
+  for (; first + Max <= total; first += Max) f(first, Constant<Max>{});
+  if (first < total) with_constant<Max>(total - first, [&](auto size) { f(first, size); });
+}
+
+/// C += A B for C of rows × (blocks registers): register v of row i is at c[i * c_row + v * c_block].
+template <class T>
+void multiply_add(int64_t rows, int64_t blocks, int64_t k_blocks, Left<T> a, Right<T> b, T* c, int64_t c_row,
+                  int64_t c_block) {
+  for_pieces<kTileBlocks>(blocks, [&](int64_t v0, auto V) {
+    for_pieces<kTileRows>(rows, [&](int64_t i0, auto R) {
+      Vec<T> sum[R.value][V.value];
+      Left<T> a_tile = a;
+      a_tile.data += i0 * a.row;
+      multiply<T, R.value, V.value>(k_blocks, a_tile, {b.data + v0 * b.block, b.row, b.block}, sum);
+#pragma GCC unroll 8
+      for (int i = 0; i < R.value; ++i) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V.value; ++v) {
+          T* p = c + (i0 + i) * c_row + (v0 + v) * c_block;
+          store(p, load(p) + sum[i][v]);
+        }
+      }
+    });
+  });
+}
+
+/// Packs A (rows×columns) into panels.
+template <class T>
+void pack(int64_t rows, int64_t columns, const T* A, int64_t lda, T* panels) {
+  constexpr int64_t L = kLanes<T>;
+  for (int64_t j = 0; j < columns; j += L, panels += rows * L) {
+    const int64_t count = columns - j < L ? columns - j : L;
+    for (int64_t i = 0; i < rows; ++i) store(panels + i * L, load_first(A + i * lda + j, count));
+  }
+}
+
+/// Packs Aᵀ, A being rows×columns, so that register v of row j is at packed[j * row + v * block].
+template <class T>
+void pack_transposed(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row, int64_t block) {
+  constexpr int64_t L = kLanes<T>;
+  for (int64_t i = 0; i < rows; i += L, packed += block) {
+    const int64_t count = rows - i < L ? rows - i : L;
+    for (int64_t lane = 0; lane < count; ++lane) {
+      for (int64_t j = 0; j < columns; ++j) packed[j * row + lane] = A[(i + lane) * lda + j];
+    }
+    for (int64_t lane = count; lane < L; ++lane) {
+      for (int64_t j = 0; j < columns; ++j) packed[j * row + lane] = T(0);
+    }
+  }
+}
+
+/// C = scale Σ_p P_p + shift A for rows×columns matrices P_p, `parts` of them, `part` elements apart, whose register v
+/// of row i is at panels[i * row + v * block].
+template <class T>
+void unpack(int64_t rows, int64_t columns, const T* panels, int64_t row, int64_t block, int64_t parts, int64_t part,
+            T scale, const T* A, int64_t lda, T shift, T* C, int64_t ldc) {
+  constexpr int64_t L = kLanes<T>;
+  for (int64_t j = 0; j < columns; j += L, panels += block) {
+    const int64_t count = columns - j < L ? columns - j : L;
+    for (int64_t i = 0; i < rows; ++i) {
+      Vec<T> sum{};
+      for (int64_t p = 0; p < parts; ++p) sum += load(panels + p * part + i * row);
+      sum *= scale;
+      if (shift != T(0)) sum = fma<T>(broadcast(shift), load_first(A + i * lda + j, count), sum);
+      store_first(C + i * ldc + j, sum, count);
+    }
+  }
+}
+
+/// C = scale (Σ_p P_p)ᵀ + shift A for columns×rows matrices P_p, addressed as in `unpack`; A and C are rows×columns.
+template <class T>
+void unpack_transposed(int64_t rows, int64_t columns, const T* packed, int64_t row, int64_t block, int64_t parts,
+                       int64_t part, T scale, const T* A, int64_t lda, T shift, T* C, int64_t ldc) {
+  constexpr int64_t L = kLanes<T>;
+  for (int64_t i = 0; i < rows; i += L, packed += block) {
+    const int64_t count = rows - i < L ? rows - i : L;
+    for (int64_t j = 0; j < columns; ++j) {
+      Vec<T> sum{};
+      for (int64_t p = 0; p < parts; ++p) sum += load(packed + p * part + j * row);
+      sum *= scale;
+      for (int64_t lane = 0; lane < count; ++lane) {
+        const T* a = A + (i + lane) * lda + j;
+        C[(i + lane) * ldc + j] = shift != T(0) ? sum[lane] + shift * *a : sum[lane];
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace matgrad::kernels::MATGRAD_ISA

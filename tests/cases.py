@@ -62,6 +62,11 @@ class Case:
         return [tuple(axes.split(",")) if axes else () for axes in re.findall(r"\(([^)]*)\)", right)]
 
     @property
+    def first_out(self) -> int:
+        """Index of the first result for which `out` has an array: the value beside a gradient has none."""
+        return 1 if self.name.endswith("value_and_gradient") else 0
+
+    @property
     def labels(self) -> list[str]:
         """Axis labels in order of first appearance."""
         return list(dict.fromkeys(label for axes in self.operands.values() for label in axes))
@@ -92,6 +97,8 @@ class Case:
         by_name = {name: operands[names.index(name)] for name in names if name == "weights"}
         positional = [value for name, value in zip(names, operands, strict=True) if name != "weights"]
         results = getattr(cf, self.name)(*positional, **by_name, **self.keywords, **keywords)
+        if self.name.endswith("value_and_gradient"):
+            results = (results[0], *results[1])
         return results if isinstance(results, tuple) else (results,)
 
 
@@ -146,7 +153,7 @@ def assert_close(case: Case, sizes: tuple[int, ...], operands: list[np.ndarray],
         wrong = ~(error <= bound * magnitude)  # true for NaN
         assert not wrong.any(), (
             f"{case.id}{sizes} {dtype}: {wrong.sum()} of {wrong.size} entries wrong, first {np.argwhere(wrong)[0]}: "
-            f"{result[wrong][0]}, not {reference[wrong][0]}, bound {bound * magnitude[wrong][0]:.2g}"
+            f"{result[wrong][0]}, not {reference[wrong][0]}; bound {float(bound * magnitude[wrong][0]):.2g}"
         )
 
 

@@ -16,7 +16,15 @@ struct ClosedForm {
   Signature signature;
   void (*f32)(const Problems<float>&);
   void (*f64)(const Problems<double>&);
-  bool has_parameter = false;  ///< whether a number follows the operands
+  const char* number = nullptr;  ///< the name of the number that follows the operands, if any
+  bool sparse = false;           ///< whether row starts and columns of the first operand come last before `out`
+};
+
+/// Arguments of a closed form that aren't operands.
+struct Extras {
+  double number = 0;
+  SparsePattern pattern{};
+  std::array<py::array, 2> indices{};  ///< keeps the pattern's arrays alive
 };
 
 #define MATGRAD_BOTH(name) &closed_form::name<float>, &closed_form::name<double>
@@ -38,7 +46,9 @@ const ClosedForm kClosedForms[] = {
     {"factorization_loss", Signature("X(m,n),U(m,r),V(r,n)->()"), MATGRAD_BOTH(factorization_loss)},
     {"factorization_gradient", Signature("X(m,n),U(m,r),V(r,n)->(m,r),(r,n)"), MATGRAD_BOTH(factorization_gradient)},
     {"factorization_value_and_gradient", Signature("X(m,n),U(m,r),V(r,n),weights?(m,n)->(),(m,r),(r,n)"),
-     MATGRAD_BOTH(factorization_value_and_gradient), true},
+     MATGRAD_BOTH(factorization_value_and_gradient), "l2"},
+    {"factorization_value_and_gradient", Signature("values(e),U(m,r),V(r,n)->(),(m,r),(r,n)"),
+     MATGRAD_BOTH(factorization_observed), "l2", true},
 };
 
 /// Work below this many elements, read and written, isn't worth releasing the GIL for.
@@ -57,8 +67,10 @@ class Call {
     broadcast_stacks();
   }
 
-  py::object run(double parameter, PyObject* out) {
-    problems_.parameter = T(parameter);
+  py::object run(const Extras& extras, PyObject* out) {
+    problems_.parameter = T(extras.number);
+    problems_.pattern = extras.pattern;
+    if (form_.sparse) check_indices(extras.indices[0], extras.indices[1]);
     size_t count = form_.signature.outputs.size();
     bool many = count > 1;
     if (many && out != Py_None && (!PyTuple_Check(out) || size_t(PyTuple_GET_SIZE(out)) != count)) {
@@ -83,6 +95,16 @@ class Call {
   }
 
  private:
+  /// Checks how many row starts and columns there are; that they make sense is checked by the form itself.
+  void check_indices(const py::array& row_starts, const py::array& columns) {
+    const auto [entries, rows, rank, unused] = problems_.sizes;
+    if (row_starts.size() != rows + 1 || columns.size() != entries) {
+      shape_error(form_, "X.indptr has " + std::to_string(row_starts.size()) + " and X.indices " +
+                             std::to_string(columns.size()) + " elements, but must have " + std::to_string(rows + 1) +
+                             " and " + std::to_string(entries));
+    }
+  }
+
   /// Checks the core axes of every operand against the signature and fills in sizes.
   void bind_lengths() {
     const auto& signature = form_.signature;
@@ -294,35 +316,58 @@ py::tuple converted(const ClosedForm& form, PyObject* const* operands) {
   return py::module_::import("matgrad._validate").attr("as_arrays")(form.name, names, values);
 }
 
-py::object dispatch(const ClosedForm& form, PyObject* const* operands, double parameter, PyObject* out) {
-  if (readable<double>(form, operands)) return Call<double>(form, operands).run(parameter, out);
-  if (readable<float>(form, operands)) return Call<float>(form, operands).run(parameter, out);
+py::object dispatch(const ClosedForm& form, PyObject* const* operands, const Extras& extras, PyObject* out) {
+  if (readable<double>(form, operands)) return Call<double>(form, operands).run(extras, out);
+  if (readable<float>(form, operands)) return Call<float>(form, operands).run(extras, out);
   py::tuple arrays = converted(form, operands);
   PyObject* const* items = PySequence_Fast_ITEMS(arrays.ptr());
-  if (readable<double>(form, items)) return Call<double>(form, items).run(parameter, out);
-  if (readable<float>(form, items)) return Call<float>(form, items).run(parameter, out);
+  if (readable<double>(form, items)) return Call<double>(form, items).run(extras, out);
+  if (readable<float>(form, items)) return Call<float>(form, items).run(extras, out);
   throw py::type_error(std::string(form.name) + ": matgrad._validate.as_arrays returned arrays of mixed layout");
+}
+
+/// The number and the sparse pattern among the arguments that follow the operands.
+Extras parse_extras(const ClosedForm& form, PyObject* const* args) {
+  Extras extras;
+  if (form.number != nullptr) {
+    PyObject* number = *args++;
+    extras.number = PyFloat_AsDouble(number);
+    if (PyErr_Occurred()) {
+      PyErr_Clear();
+      throw py::type_error(std::string(form.name) + ": " + form.number + " is of type " + Py_TYPE(number)->tp_name +
+                           " but must be a real number");
+    }
+  }
+  if (form.sparse) {
+    bool wide = !py::isinstance<py::array_t<int32_t>>(args[0]) || !py::isinstance<py::array_t<int32_t>>(args[1]);
+    for (size_t k = 0; k < 2; ++k) {
+      py::handle indices = args[k];
+      extras.indices[k] =
+          wide ? py::array(py::array_t<int64_t, py::array::c_style | py::array::forcecast>::ensure(indices))
+               : py::array(py::array_t<int32_t, py::array::c_style | py::array::forcecast>::ensure(indices));
+    }
+    extras.pattern = {extras.indices[0].data(), extras.indices[1].data(), wide};
+  }
+  return extras;
 }
 
 /// The vectorcall target of every closed form; `self` is a capsule with its table row.
 PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   const auto& form = *static_cast<const ClosedForm*>(PyCapsule_GetPointer(self, nullptr));
-  size_t expected = form.signature.inputs.size() + (form.has_parameter ? 1 : 0) + 1;
+  size_t operands = form.signature.inputs.size();
+  size_t expected = operands + (form.number ? 1 : 0) + (form.sparse ? 2 : 0) + 1;
   if (size_t(nargs) != expected) {
     PyErr_Format(PyExc_TypeError, "%s takes %zu arguments but got %zd", form.name, expected, nargs);
     return nullptr;
   }
   try {
-    double parameter = 0;
-    if (form.has_parameter) {
-      parameter = PyFloat_AsDouble(args[expected - 2]);
-      if (parameter == -1 && PyErr_Occurred()) return nullptr;
-    }
-    return dispatch(form, args, parameter, args[expected - 1]).release().ptr();
+    return dispatch(form, args, parse_extras(form, args + operands), args[expected - 1]).release().ptr();
   } catch (py::error_already_set& error) {
     error.restore();
   } catch (const py::builtin_exception& error) {
     error.set_error();
+  } catch (const std::invalid_argument& error) {
+    PyErr_Format(PyExc_ValueError, "%s: %s", form.name, error.what());
   } catch (const std::bad_alloc&) {
     PyErr_Format(PyExc_MemoryError, "%s: not enough memory for intermediate results", form.name);
   } catch (const std::exception& error) {
@@ -334,21 +379,23 @@ PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
 }  // namespace
 
 void bind_closed_form(py::module_& module) {
-  static std::vector<std::string> documentation;
+  static std::vector<std::string> names, documentation;
   static std::vector<PyMethodDef> methods;
+  names.reserve(std::size(kClosedForms));
   documentation.reserve(std::size(kClosedForms));
   methods.reserve(std::size(kClosedForms));
   for (const ClosedForm& form : kClosedForms) {
+    const std::string& name = names.emplace_back(std::string(form.name) + (form.sparse ? "_sparse" : ""));
     std::string parameters;
     for (const CoreAxes& core : form.signature.inputs) parameters += core.name + ", ";
-    if (form.has_parameter) parameters += "parameter, ";
-    documentation.push_back(std::string(form.name) + "(" + parameters + "out, /)\n--\n\nSee matgrad.closed_form." +
-                            form.name + ".");
-    methods.push_back({form.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)), METH_FASTCALL,
+    if (form.number) parameters += std::string(form.number) + ", ";
+    if (form.sparse) parameters += "row_starts, columns, ";
+    documentation.push_back(name + "(" + parameters + "out, /)\n--\n\nSee matgrad.closed_form." + form.name + ".");
+    methods.push_back({name.c_str(), reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)), METH_FASTCALL,
                        documentation.back().c_str()});
     py::capsule self(&form);
-    module.add_object(form.name, py::reinterpret_steal<py::object>(
-                                     PyCFunction_NewEx(&methods.back(), self.ptr(), module.attr("__name__").ptr())));
+    module.add_object(name.c_str(), py::reinterpret_steal<py::object>(
+                                        PyCFunction_NewEx(&methods.back(), self.ptr(), module.attr("__name__").ptr())));
   }
 }
 

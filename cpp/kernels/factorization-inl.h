@@ -1,4 +1,4 @@
-// ‖X − U V‖² and its gradients by U and V, the residual X − U V living in a tile that stays in cache.
+// The factorization loss ‖X − U V‖² and its gradients: the residual X − U V lives in a tile that stays in cache.
 //
 // With R = X − U V (weighted: W ⊙ R, the value being Σ W ⊙ R ⊙ R): ∂/∂U = −2 R Vᵀ, ∂/∂V = −2 Uᵀ R.
 #pragma once
@@ -60,7 +60,8 @@ T residual_strip(int64_t rows, int64_t columns, int64_t rank, Rows<T> X, Rows<T>
   T value = 0;
   with_constant<kTileBlocks>((columns + L - 1) / L, [&](auto B) {
     auto strip = [&](auto weighted, auto has_tail) {
-      value = residual_strip<T, B.value, weighted.value, has_tail.value>(rows, tail, rank, X, W, U, V, R, r_block, next);
+      value =
+          residual_strip<T, B.value, weighted.value, has_tail.value>(rows, tail, rank, X, W, U, V, R, r_block, next);
     };
     if (W.data) {
       tail ? strip(Constant<1>{}, Constant<1>{}) : strip(Constant<1>{}, Constant<0>{});

@@ -111,17 +111,17 @@ void multiply_add(int64_t rows, int64_t blocks, int64_t k_blocks, Left<T> a, Rig
   });
 }
 
-/// Packs A (rows×columns) into panels.
+/// Packs A (rows×columns) so that register v of row i is at packed[i * row + v * block]; fills up with zeros.
 template <class T>
-void pack(int64_t rows, int64_t columns, const T* A, int64_t lda, T* panels) {
+void pack(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row, int64_t block) {
   constexpr int64_t L = kLanes<T>;
-  for (int64_t j = 0; j < columns; j += L, panels += rows * L) {
+  for (int64_t j = 0; j < columns; j += L, packed += block) {
     const int64_t count = columns - j < L ? columns - j : L;
-    for (int64_t i = 0; i < rows; ++i) store(panels + i * L, load_first(A + i * lda + j, count));
+    for (int64_t i = 0; i < rows; ++i) store(packed + i * row, load_first(A + i * lda + j, count));
   }
 }
 
-/// Packs Aᵀ, A being rows×columns, so that register v of row j is at packed[j * row + v * block].
+/// Packs Aᵀ likewise, A being rows×columns.
 template <class T>
 void pack_transposed(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row, int64_t block) {
   constexpr int64_t L = kLanes<T>;

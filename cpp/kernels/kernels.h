@@ -88,16 +88,19 @@ struct OuterKernels {
   void (*rank_one)(int64_t first, int64_t last, int64_t n, const T* s, const T* diagonal, T* out, bool streaming);
   /// out = c uᵀ + d vᵀ, rows×n.
   void (*rank_two)(int64_t rows, int64_t n, const T* c, const T* u, const T* d, const T* v, T* out, bool streaming);
-/// ‖X − U V‖² with U rows×rank, V rank×columns (factorization-inl.h). "Panels" are described in gemm-inl.h: a matrix in
-/// blocks of vector_bytes / sizeof(T) columns, the last one padded with zeros.
+};
+
+/// ‖X − U V‖² with U rows×rank, V rank×columns (factorization-inl.h). "Panels" are described in gemm-inl.h: a matrix
+/// in blocks of vector_bytes / sizeof(T) columns, the last one padded with zeros.
 template <class T>
 struct FactorizationKernels {
-  /// Packs A (rows×columns) into panels.
-  void (*pack)(int64_t rows, int64_t columns, const T* A, int64_t lda, T* panels);
-  /// Packs Aᵀ, A being rows×columns, so that register v of row j is at packed[j * row + v * block].
+  /// Packs A (rows×columns) so that register v of row i is at packed[i * row + v * block]; fills up with zeros.
+  void (*pack)(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row, int64_t block);
+  /// Packs Aᵀ likewise, A being rows×columns.
   void (*pack_transposed)(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row,
                           int64_t block);
-  /// C = scale Σ_p P_p + shift A (rows×columns); register v of row i of P_p is at panels[p * part + i * row + v * block].
+  /// C = scale Σ_p P_p + shift A (rows×columns); register v of row i of P_p is at panels[p * part + i * row + v *
+  /// block].
   void (*unpack)(int64_t rows, int64_t columns, const T* panels, int64_t row, int64_t block, int64_t parts,
                  int64_t part, T scale, const T* A, int64_t lda, T shift, T* C, int64_t ldc);
   /// C = scale (Σ_p P_p)ᵀ + shift A (rows×columns), P_p being columns×rows and addressed as in `unpack`.
@@ -113,6 +116,18 @@ struct FactorizationKernels {
                   T* residual);
 };
 
+/// Σ (X − U V)² over the stored entries of a CSR matrix X (observed-inl.h).
+template <class T>
+struct ObservedKernels {
+  /// Returns the sum over `rows` rows, whose entries are [row_starts[i], row_starts[i + 1]), and adds the residuals'
+  /// products with Vᵀ to UG and with U to VtG. U, UG and Vt = Vᵀ, VtG are row-major with `rank` columns, rank being
+  /// filled up with zeros to a multiple of vector_bytes / sizeof(T).
+  double (*rows32)(int64_t rows, const int32_t* row_starts, const int32_t* columns, const T* values, int64_t rank,
+                   const T* U, const T* Vt, T* UG, T* VtG);
+  double (*rows64)(int64_t rows, const int64_t* row_starts, const int64_t* columns, const T* values, int64_t rank,
+                   const T* U, const T* Vt, T* UG, T* VtG);
+};
+
 /// Everything compiled for one instruction set and one precision.
 template <class T>
 struct Table {
@@ -122,6 +137,7 @@ struct Table {
   ReduceKernels<T> reduce;
   OuterKernels<T> outer;
   FactorizationKernels<T> factorization;
+  ObservedKernels<T> observed;
 };
 
 /// Everything compiled for one instruction set.

@@ -3,6 +3,7 @@
 #include "kernels/jacobian-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/map-inl.h"
+#include "kernels/observed-inl.h"
 #include "kernels/outer-inl.h"
 #include "kernels/quadratic-inl.h"
 #include "kernels/reduce-inl.h"
@@ -18,7 +19,8 @@ constexpr Table<T> make_table() {
           .jacobian = jacobian_kernels<T>(),
           .reduce = reduce_kernels<T>(),
           .outer = outer_kernels<T>(),
-          .factorization = factorization_kernels<T>()};
+          .factorization = factorization_kernels<T>(),
+          .observed = observed_kernels<T>()};
 }
 
 }  // namespace

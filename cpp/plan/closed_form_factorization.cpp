@@ -1,20 +1,14 @@
-// ‖X − U V‖², weighted and with an l2 term, and its gradients: cuts X into blocks and deals them to threads.
+// The factorization loss ‖X − U V‖² and its gradients: cuts X into blocks and deals them to threads.
 #include <algorithm>
 
 #include "kernels/dispatch.h"
 #include "matgrad/closed_form.h"
+#include "plan/factorization.h"
 #include "plan/scratch.h"
 #include "plan/threads.h"
 
 namespace matgrad::closed_form {
 namespace {
-
-/// A row-major matrix.
-template <class T>
-struct Matrix {
-  T* data;
-  int64_t stride;
-};
 
 /// One problem; results that are not wanted are null.
 template <class T>
@@ -26,8 +20,6 @@ struct Factorization {
   Matrix<T> dU, dV;
 };
 
-int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 /// How X is cut: along its longer axis into `count` pieces, whose number depends on the sizes alone.
 struct Cut {
   bool by_rows;
@@ -35,8 +27,8 @@ struct Cut {
 };
 
 Cut cut(int64_t m, int64_t n, int64_t rank, int64_t lanes) {
-  constexpr int64_t kPiece = 384;              // rows: then summing the pieces' gradients costs little beside making them
-  constexpr double kWork = 4e6;                // flops of a piece that are worth waking a thread
+  constexpr int64_t kPiece = 384;  // rows: then summing the pieces' gradients costs little beside making them
+  constexpr double kWork = 4e6;    // flops of a piece that are worth waking a thread
   constexpr int64_t kPartials = int64_t(1) << 25;  // elements that the pieces' gradients may take
   const bool by_rows = m >= n;
   const int64_t length = by_rows ? m : n, partial = (by_rows ? n : m) * rank;
@@ -45,16 +37,6 @@ Cut cut(int64_t m, int64_t n, int64_t rank, int64_t lanes) {
   count = std::clamp(count, int64_t(1), std::max(int64_t(1), kPartials / std::max(partial, int64_t(1))));
   const int64_t piece = round_up((length + count - 1) / count, lanes);
   return {by_rows, piece == 0 ? 1 : (length + piece - 1) / piece, piece};
-}
-
-/// ‖U‖² for a rows×columns matrix.
-template <class T>
-double sum_of_squares(int64_t rows, int64_t columns, Matrix<const T> A) {
-  double sum = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) sum += double(A.data[i * A.stride + j]) * double(A.data[i * A.stride + j]);
-  }
-  return sum;
 }
 
 template <class T>
@@ -77,7 +59,7 @@ void evaluate(const Factorization<T>& f) {
   T* VG = UG + ug_parts * ug_part;
   double* values = reinterpret_cast<double*>(VG + vg_parts * vg_part);
 
-  kernel.pack(rank, n, f.V.data, f.V.stride, V);
+  kernel.pack(rank, n, f.V.data, f.V.stride, V, lanes, rank * lanes);
   if (gradient) {
     kernel.pack_transposed(rank, n, f.V.data, f.V.stride, Vt, lanes, n_padded * lanes);
     for (int64_t a = 0; a < rank_padded; a += lanes) {
@@ -114,8 +96,8 @@ void evaluate(const Factorization<T>& f) {
   if (gradient) {
     kernel.unpack(m, rank, UG, lanes, m * lanes, ug_parts, ug_part, T(-2), f.U.data, f.U.stride, 2 * f.l2, f.dU.data,
                   f.dU.stride);
-    kernel.unpack(rank, n, VG, lanes, rank * lanes, vg_parts, vg_part, T(-2), f.V.data, f.V.stride, 2 * f.l2,
-                  f.dV.data, f.dV.stride);
+    kernel.unpack(rank, n, VG, lanes, rank * lanes, vg_parts, vg_part, T(-2), f.V.data, f.V.stride, 2 * f.l2, f.dV.data,
+                  f.dV.stride);
   }
 }
 

@@ -32,3 +32,26 @@ def logsumexp(x: ArrayLike, out: NDArray[Any] | None, /) -> Any: ...
 def logsumexp_gradient(x: ArrayLike, out: NDArray[Any] | None, /) -> NDArray[Any]: ...
 def logsumexp_hessian(x: ArrayLike, out: NDArray[Any] | None, /) -> NDArray[Any]: ...
 def quadratic_form_gradient(A: ArrayLike, x: ArrayLike, out: NDArray[Any] | None, /) -> NDArray[Any]: ...
+def factorization_loss(X: ArrayLike, U: ArrayLike, V: ArrayLike, out: NDArray[Any] | None, /) -> Any: ...
+def factorization_gradient(
+    X: ArrayLike, U: ArrayLike, V: ArrayLike, out: tuple[NDArray[Any] | None, ...] | None, /
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def factorization_value_and_gradient(
+    X: ArrayLike,
+    U: ArrayLike,
+    V: ArrayLike,
+    weights: ArrayLike | None,
+    l2: float,
+    out: tuple[NDArray[Any] | None, ...] | None,
+    /,
+) -> tuple[Any, NDArray[Any], NDArray[Any]]: ...
+def factorization_value_and_gradient_sparse(
+    values: ArrayLike,
+    U: ArrayLike,
+    V: ArrayLike,
+    l2: float,
+    row_starts: NDArray[Any],
+    columns: NDArray[Any],
+    out: tuple[NDArray[Any] | None, ...] | None,
+    /,
+) -> tuple[Any, NDArray[Any], NDArray[Any]]: ...

@@ -31,6 +31,14 @@ struct Operand {
   }
 };
 
+/// Which entries of a sparse matrix are stored, in compressed rows: those of row i are in columns
+/// columns[row_starts[i]] to columns[row_starts[i + 1] - 1]. Indices are int32_t, or int64_t if `wide`.
+struct SparsePattern {
+  const void* row_starts = nullptr;
+  const void* columns = nullptr;
+  bool wide = false;
+};
+
 /// A stack of problems of one closed form.
 template <class T>
 struct Problems {
@@ -38,6 +46,7 @@ struct Problems {
   int64_t count = 1;                   ///< product of stack_shape
   std::array<int64_t, 4> sizes{};      ///< the lengths named in the form's signature, in order of appearance
   T parameter = 0;                     ///< a number that some forms take, such as l2
+  SparsePattern pattern{};             ///< where an operand is sparse
   std::array<Operand<const T>, kMaxInputs> in{};
   std::array<Operand<T>, kMaxOutputs> out{};
 
@@ -112,6 +121,12 @@ void factorization_gradient(const Problems<T>& problems);
 /// Signature X(m,n), U(m,r), V(r,n), weights?(m,n) -> (), (m,r), (r,n).
 template <class T>
 void factorization_value_and_gradient(const Problems<T>& problems);
+
+/// factorization_value_and_gradient for a sparse X, summed over its stored entries only: values(e) are those of
+/// problems.pattern. Signature values(e), U(m,r), V(r,n) -> (), (m,r), (r,n). Throws std::invalid_argument if the
+/// pattern is not one of e entries in an m×n matrix; results are then untouched.
+template <class T>
+void factorization_observed(const Problems<T>& problems);
 
 }  // namespace closed_form
 }  // namespace matgrad

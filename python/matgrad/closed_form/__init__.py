@@ -7,7 +7,12 @@ dtype of the result; it may overlap the operands. Shapes that don't fit raise `V
 `TypeError`, a result larger than memory `MemoryError`; each names the function and the argument.
 """
 
-from ._factorization import factorization_hessian
+from ._factorization import (
+    factorization_gradient,
+    factorization_hessian,
+    factorization_loss,
+    factorization_value_and_gradient,
+)
 from ._jacobian import gram_jacobian, matmul_jacobian, matvec_jacobian
 from ._logsumexp import logsumexp, logsumexp_gradient, logsumexp_hessian
 from ._quadratic import quadratic_form, quadratic_form_gradient, quadratic_form_hessian
@@ -18,7 +23,10 @@ __all__ = [
     "bilinear_form_hessian",
     "distance_gradient",
     "distance_hessian",
+    "factorization_gradient",
     "factorization_hessian",
+    "factorization_loss",
+    "factorization_value_and_gradient",
     "gram_jacobian",
     "logsumexp",
     "logsumexp_gradient",

@@ -15,10 +15,23 @@ from matgrad import _core
 # |computed − exact| ≤ bound · spacing(exact), subnormal arguments and results included.
 BOUNDS = {
     "exp": 1.1,
+    "exp2": 1.1,
+    "expm1": 1.3,
     "log": 0.9,
+    "log2": 0.8,
+    "log10": 0.7,
+    "log1p": 0.9,
     "sqrt": 0.5,
+    "sinh": 1.9,
+    "cosh": 1.4,
+    "tanh": 1.5,
+    "sigmoid": 1.5,
+    "softplus": 1.8,
 }
-REFERENCES = {}
+REFERENCES = {  # those that NumPy doesn't have
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
+}
 DTYPES = {"float32": (np.float32, np.float64), "float64": (np.float64, np.longdouble)}
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0]
 
@@ -130,7 +143,7 @@ def test_chunks_meet():
 @pytest.mark.parametrize(
     ("name", "x", "error", "message"),
     [
-        ("expo", np.ones(3), ValueError, "map: name is 'expo' but must be one of: exp, log"),
+        ("expo", np.ones(3), ValueError, "map: name is 'expo' but must be one of: exp, exp2, .*softplus"),
         ("exp", [1.0], TypeError, "map: x is of type list but must be a numpy.ndarray"),
         ("exp", np.ones(3, np.int64), TypeError, "map: x has dtype <i8 but must be float32 or float64"),
         ("exp", np.ones(3, ">f8"), TypeError, "map: x has dtype >f8 but .* in native byte order"),

@@ -7,9 +7,17 @@
 namespace matgrad::kernels::MATGRAD_ISA {
 namespace {
 
-/// out[i] = function(x[i]). Four independent registers at a time hide the latency of a polynomial.
+// A polynomial is one long chain of dependent operations: GCC must interleave the registers' chains, which it doesn't
+// by default, as the processor looks ahead less far than one chain is long (10 to 30 % faster).
+#if defined(__GNUC__) && !defined(__clang__)
+#define MATGRAD_INTERLEAVE __attribute__((optimize("schedule-insns")))
+#else
+#define MATGRAD_INTERLEAVE
+#endif
+
+/// out[i] = function(x[i]). Four independent registers at a time hide latency.
 template <class T, Vec<T> (*function)(Vec<T>)>
-void map(int64_t n, const T* x, T* out) {
+MATGRAD_INTERLEAVE void map(int64_t n, const T* x, T* out) {
   constexpr int64_t L = kLanes<T>;
   int64_t i = 0;
   for (; i + 4 * L <= n; i += 4 * L) {
@@ -25,9 +33,11 @@ void map(int64_t n, const T* x, T* out) {
 
 template <class T>
 constexpr MapFunction<T> kMapFunctions[] = {
-    {"exp", map<T, exp<T>>},
-    {"log", map<T, log<T>>},
-    {"sqrt", map<T, sqrt<T>>},
+    {"exp", map<T, exp<T>>},           {"exp2", map<T, exp2<T>>}, {"expm1", map<T, expm1<T>>},
+    {"log", map<T, log<T>>},           {"log2", map<T, log2<T>>}, {"log10", map<T, log10<T>>},
+    {"log1p", map<T, log1p<T>>},       {"sqrt", map<T, sqrt<T>>}, {"sinh", map<T, sinh<T>>},
+    {"cosh", map<T, cosh<T>>},         {"tanh", map<T, tanh<T>>}, {"sigmoid", map<T, sigmoid<T>>},
+    {"softplus", map<T, softplus<T>>},
 };
 
 template <class T>

@@ -21,9 +21,10 @@ import numpy as np
 import matgrad
 from bench.timing import wait_until_idle
 
-_REPETITIONS = 25
+_SECONDS = 0.5
 _MEMORY = 1 << 28
 _ALIGNMENT = 4096
+_GEMM_SIZE = 2000
 _PACKAGES = ("matgrad", "numpy", "scipy", "jax", "jaxlib", "torch", "autograd")
 
 
@@ -80,9 +81,9 @@ def _compiled_probe(directory: str) -> ctypes.CDLL | None:
 
 def _rate(work: Callable[[int], float], threads: int) -> float:
     """Return the best of several measurements of work(0) + … + work(threads − 1) per second, all at the same time."""
-    best = 0.0
+    best, begin = 0.0, time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
-        for _ in range(_REPETITIONS):
+        while time.perf_counter() - begin < _SECONDS:
             start = time.perf_counter()
             done = sum(pool.map(work, range(threads)))
             best = max(best, done / (time.perf_counter() - start))
@@ -127,15 +128,15 @@ def _limits(probe: ctypes.CDLL, threads: int) -> dict[str, float]:
 
 
 def _best_of(call: Callable[[], Any]) -> float:
-    seconds = []
-    for _ in range(_REPETITIONS):
+    best, begin = float("inf"), time.perf_counter()
+    while time.perf_counter() - begin < _SECONDS:
         start = time.perf_counter()
         call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        best = min(best, time.perf_counter() - start)
+    return best
 
 
-def achieved_gemm(n: int = 2000) -> dict[str, float]:
+def achieved_gemm(n: int) -> dict[str, float]:
     """Return the rate in GF/s that NumPy's matrix product reaches on all cores."""
     rates = {}
     for dtype in ("float64", "float32"):
@@ -149,7 +150,7 @@ def achieved_gemm(n: int = 2000) -> dict[str, float]:
 
 def _numpy_limits() -> dict[str, float]:
     """Return the rates of all cores where there is no compiler: what NumPy reaches instead of what the machine can."""
-    gemm = achieved_gemm()
+    gemm = achieved_gemm(_GEMM_SIZE)
     source, target = np.ones(_MEMORY // 8), np.zeros(_MEMORY // 8)
     return {
         "FMA float64 GF/s": gemm["NumPy gemm float64 GF/s"],
@@ -170,7 +171,7 @@ def limits() -> dict[str, Any]:
         return {
             "measured by": "probe.c",
             "one core": _limits(probe, 1),
-            "all cores": _limits(probe, cores()) | achieved_gemm(),
+            "all cores": _limits(probe, cores()) | achieved_gemm(_GEMM_SIZE),
         }
 
 

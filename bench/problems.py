@@ -31,6 +31,16 @@ class AtLeast:
 
 
 @dataclass(frozen=True)
+class OfPeak:
+    """Ours does arithmetic at `share` of the rate of multiply-adds that was measured on all cores."""
+
+    share: float
+
+    def __str__(self) -> str:
+        return f"≥ {100 * self.share:g} % of FMA peak"
+
+
+@dataclass(frozen=True)
 class AtMostOver:
     """Ours takes at most `seconds` longer than the fastest of a peer."""
 
@@ -41,6 +51,9 @@ class AtMostOver:
         return f"≤ {self.against} + {self.seconds * 1e3:g} ms"
 
 
+Target = AtLeast | OfPeak | AtMostOver
+
+
 @dataclass(frozen=True)
 class Problem:
     """A row of the table; `build` yields the implementations at a size."""
@@ -49,7 +62,7 @@ class Problem:
     build: Callable[..., Iterator[Implementation]]
     size: Mapping[str, Any]
     tiny: Mapping[str, Any]  # the size at which tests run it
-    targets: tuple[AtLeast | AtMostOver, ...] = ()
+    targets: tuple[Target, ...] = ()
     work: Callable[..., Work] = field(default=lambda **size: Work())
 
     @property
@@ -92,14 +105,14 @@ VECTOR_FORMS = (
 )
 
 
-def factorization_row(ratio: float, **size: Any) -> Problem:
+def factorization_row(*targets: Target, **size: Any) -> Problem:
     def work(n: int, m: int, r: int, dtype: str) -> Work:
         return Work(flops=6 * n * m * r, read=n * m * (4 if dtype == "float32" else 8))
 
     size = {"dtype": "float64", **size}
     tiny = {"n": 70, "m": 7, "r": 3, "dtype": size["dtype"]}
     title = "factorization value + gradients"
-    return Problem(title, factorization.value_and_gradient, size, tiny, (AtLeast(ratio),), work)
+    return Problem(title, factorization.value_and_gradient, size, tiny, targets, work)
 
 
 def observed_row(r: int) -> Problem:
@@ -139,12 +152,12 @@ PROBLEMS = (
     quadratic_hessian_row(1024, 3, reuse=False),
     quadratic_hessian_row(1024, 3, reuse=True),
     quadratic_hessian_row(2048, 4, reuse=True),
-    factorization_row(1.7, n=100, m=80, r=8),
-    factorization_row(1.3, n=1000, m=800, r=16),
-    factorization_row(1.25, n=4000, m=3000, r=32),
-    factorization_row(1.15, n=4000, m=3000, r=64),
-    factorization_row(1.25, n=4000, m=3000, r=32, dtype="float32"),
-    factorization_row(1.15, n=4000, m=3000, r=64, dtype="float32"),
+    factorization_row(AtLeast(1.7), n=100, m=80, r=8),
+    factorization_row(AtLeast(1.3), n=1000, m=800, r=16),
+    factorization_row(AtLeast(1.25), n=4000, m=3000, r=32),
+    factorization_row(AtLeast(1.15), OfPeak(0.75), n=4000, m=3000, r=64),
+    factorization_row(AtLeast(1.25), n=4000, m=3000, r=32, dtype="float32"),
+    factorization_row(AtLeast(1.15), n=4000, m=3000, r=64, dtype="float32"),
     observed_row(8),
     observed_row(32),
     observed_row(64),

@@ -103,7 +103,7 @@ def markdown(result: dict[str, Any], plot: str | None) -> str:
         "# Benchmark",
         "",
         f"{result['date']} · {machine['processor']}, {machine['cores']} cores · {versions} · {machine['BLAS']} · "
-        f"kernels for {machine['matgrad ISA']} · {result['rounds']} rounds · "
+        f"kernels for {machine['matgrad ISA']} · {result['rounds']} rounds, load before {result['load before']:.1f} · "
         f"absent: {', '.join(result['absent']) or 'none'}",
         "",
         "Times are minima; *ratio* is the fastest peer's over ours; bench/README.md says how they are formed.",

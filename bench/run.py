@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import machine
 from bench.peers import OURS, PEERS, absent
-from bench.problems import PROBLEMS, AtLeast, AtMostOver, Problem
+from bench.problems import PROBLEMS, AtMostOver, OfPeak, Problem, Target
 from bench.timing import Timing, check, time_side_by_side
 
 #: Settings that slow a side down or take cores from it; libraries read them when they are loaded.
@@ -58,28 +58,35 @@ def fastest(timings: Sequence[Timing], peer: str = "best", with_excused: bool = 
     return min(minima, default=None)
 
 
-def target_met(target: AtLeast | AtMostOver, ours: float | None, peers: Sequence[Timing]) -> bool | None:
+def target_met(target: Target, ours: float | None, peers: Sequence[Timing], peak_seconds: float) -> bool | None:
     """Say whether a target is met; None if ours or the peer it names wasn't timed."""
+    if ours is None:
+        return None
+    if isinstance(target, OfPeak):
+        return peak_seconds >= target.share * ours
     rival = fastest(peers, target.against, with_excused=isinstance(target, AtMostOver))
-    if ours is None or rival is None:
+    if rival is None:
         return None
     return ours <= rival + target.seconds if isinstance(target, AtMostOver) else rival >= target.ratio * ours
 
 
-def summary(problem: Problem, timings: Sequence[Timing]) -> dict[str, Any]:
-    """Return a problem's row of the results."""
+def summary(problem: Problem, timings: Sequence[Timing], limits: dict[str, float]) -> dict[str, Any]:
+    """Return a problem's row of the results; `limits` are those of all cores."""
     timed = [timing for timing in timings if timing.samples]
     ours = fastest([timing for timing in timed if timing.implementation.peer == OURS])
     peers = [timing for timing in timed if timing.implementation.peer != OURS]
     best = fastest(peers)
     work = problem.work(**problem.size)
+    peak_seconds = work.flops / limits[f"FMA {problem.dtype} GF/s"] * 1e-9
     return {
         "name": problem.name,
         "title": problem.title,
         "size": dict(problem.size),
         "dtype": problem.dtype,
         "work": {"flops": work.flops, "read": work.read, "write": work.write},
-        "targets": [{"text": str(target), "met": target_met(target, ours, peers)} for target in problem.targets],
+        "targets": [
+            {"text": str(target), "met": target_met(target, ours, peers, peak_seconds)} for target in problem.targets
+        ],
         "ours": ours,
         "ratio": best / ours if ours and best else None,
         "implementations": [
@@ -116,14 +123,14 @@ def print_row(row: dict[str, Any]) -> None:
         print(f"  → {row['ratio']:.2f}× the best peer" + (f" ({targets})" if targets else ""), flush=True)
 
 
-def run(problems: Sequence[Problem], rounds: int, tiny: bool = False) -> list[dict[str, Any]]:
-    """Check and time problems, printing as it goes; return their rows. `tiny` takes the sizes that tests use."""
+def run(problems: Sequence[Problem], rounds: int, limits: dict[str, float]) -> list[dict[str, Any]]:
+    """Check and time problems, printing as it goes; return their rows."""
     rows = []
     for problem in problems:
-        implementations = list(problem.build(**(problem.tiny if tiny else problem.size)))
+        implementations = list(problem.build(**problem.size))
         timings = check(implementations, problem.dtype)
         time_side_by_side(timings, rounds)
-        rows.append(summary(problem, timings))
+        rows.append(summary(problem, timings, limits))
         print_row(rows[-1])
     return rows
 
@@ -145,6 +152,7 @@ def main(arguments: Sequence[str]) -> int:
     result: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "rounds": rounds,
+        "load before": os.getloadavg()[0],
         "machine": machine.description(),
         "limits": machine.limits(),
         "absent": absent(),
@@ -152,7 +160,7 @@ def main(arguments: Sequence[str]) -> int:
     print(json.dumps({key: result[key] for key in ("machine", "limits")}, indent=2))
     print(f"Absent: {', '.join(result['absent']) or 'none'} (of {', '.join(PEERS)})")
     print("Columns: minimum, median, minimum relative to ours.")
-    result["problems"] = run(problems, rounds)
+    result["problems"] = run(problems, rounds, result["limits"]["all cores"])
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -19,8 +19,9 @@ from bench.peers import OURS, Implementation
 SAMPLE_SECONDS = 2e-3
 #: Samples that an implementation takes each time it has its turn.
 SAMPLES_PER_TURN = 3
-#: An implementation slower than the fastest by this factor only takes part in the first round.
+#: An implementation slower than the fastest by this factor only takes part in the first rounds.
 HOPELESS = 20
+FIRST_ROUNDS = 3
 #: Largest disagreement accepted, relative to the largest element of our result.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
@@ -139,8 +140,10 @@ def time_side_by_side(timings: list[Timing], rounds: int) -> None:
             several = max(1, min(100, round(SAMPLE_SECONDS / once)))
             once = measure(timing.implementation.call, timing.implementation.arguments, several)
             timing.inner = max(1, round(SAMPLE_SECONDS / once))
-        for _ in range(rounds):
+        for done in range(1, rounds + 1):
             for timing in running:
                 take_turn(timing)
-            fastest = min(timing.minimum for timing in running)
-            running = [timing for timing in running if timing.minimum < HOPELESS * fastest][::-1]
+            if done == FIRST_ROUNDS:
+                fastest = min(timing.minimum for timing in running)
+                running = [timing for timing in running if timing.minimum < HOPELESS * fastest]
+            running.reverse()

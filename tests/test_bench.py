@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from bench import report, run, timing
-from bench.peers import PEERS, Implementation, by_numpy
-from bench.problems import PROBLEMS, AtLeast, AtMostOver, Problem
+from bench import machine, problems_factorization, report, run, timing
+from bench.peers import PEERS, Implementation, Work, by_numpy
+from bench.problems import PROBLEMS, AtLeast, AtMostOver, OfPeak, Problem
 
 TINY = {(problem.title, str(problem.tiny)): problem for problem in PROBLEMS if problem.title != "new process"}
 LIMITS = {"FMA float64 GF/s": 100.0, "FMA float32 GF/s": 200.0, "read GB/s": 50.0, "zero-fill GB/s": 100.0}
@@ -39,7 +39,7 @@ def sums():
 
 def test_a_wrong_implementation_is_named_and_not_timed():
     problem = Problem("sums", sums, {}, {}, (AtLeast(1e-9), AtLeast(1, "jax"), AtMostOver(1.0, "numpy")))
-    (row,) = run.run([problem], rounds=1)
+    (row,) = run.run([problem], 1, LIMITS)
     problems = {one["label"]: one["problem"] for one in row["implementations"]}
     timed = {one["label"] for one in row["implementations"] if one["minimum"] is not None}
     assert timed == {"ours", "right", "excused"}
@@ -55,10 +55,19 @@ def test_the_ratio_is_of_the_fastest_peer_that_counts():
         return timing.Timing(Implementation(peer, "", print, (), excuse), samples=[2 * seconds, seconds])
 
     timings = [timed("matgrad", 1.0), timed("numpy", 3.0), timed("numpy", 0.5, "excused"), timed("jax", 4.0)]
-    targets = (AtLeast(3), AtLeast(3.1), AtLeast(4, "jax"), AtMostOver(0.4, "numpy"), AtMostOver(0.6, "numpy"))
-    row = run.summary(Problem("", sums, {}, {}, targets), timings)
+    targets = {
+        AtLeast(3): True,
+        AtLeast(3.1): False,
+        AtLeast(4, "jax"): True,
+        AtMostOver(0.4, "numpy"): False,
+        AtMostOver(0.6, "numpy"): True,
+        OfPeak(0.6): True,
+        OfPeak(0.7): False,
+    }
+    problem = Problem("", sums, {}, {}, tuple(targets), lambda: Work(flops=65e9))
+    row = run.summary(problem, timings, LIMITS)
     assert row["ratio"] == 3.0
-    assert [target["met"] for target in row["targets"]] == [True, False, True, False, True]
+    assert [target["met"] for target in row["targets"]] == list(targets.values())
 
 
 def test_a_run_ends_in_a_report(tmp_path, monkeypatch, capsys):
@@ -88,6 +97,25 @@ def test_the_limit_that_binds_is_reported():
     assert report.attained(arithmetic, LIMITS) == "100 GF/s, 50 %"
     assert report.attained(traffic, LIMITS) == "30 GB/s, 40 %"
     assert report.attained(nothing, LIMITS) == "—"
+
+
+@pytest.mark.parametrize("compiler", ["cc", None])
+def test_the_limits_of_the_machine_are_measured(monkeypatch, compiler):
+    if compiler is None:
+        monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    for name, value in {"_SECONDS": 0.01, "_MEMORY": 1 << 20, "_GEMM_SIZE": 50}.items():
+        monkeypatch.setattr(machine, name, value)
+    limits = machine.limits()
+    assert set(LIMITS) <= set(limits["all cores"])
+    assert all(rate > 0 for rate in limits["all cores"].values())
+
+
+def test_the_expanded_factorization_loss_loses_digits_near_a_fit():
+    generator = np.random.default_rng(0)
+    U, V, E = (generator.standard_normal(shape) for shape in ((30, 3), (3, 20), (30, 20)))
+    X = U @ V + 1e-6 * E
+    error = problems_factorization.expanded(X, U, V)[0] / np.sum((X - U @ V) ** 2) - 1
+    assert abs(error) > 1e-6
 
 
 def test_settings_that_slow_a_side_down_are_dropped(monkeypatch):

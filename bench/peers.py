@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from matgrad import closed_form
+
 #: Libraries other than matgrad, in the order of the report's columns. NumPy stands for NumPy and SciPy.
 PEERS = ("numpy", "jax", "torch", "autograd")
 OURS = "matgrad"
@@ -21,7 +23,7 @@ class Implementation:
 
     peer: str
     label: str
-    call: Callable[..., Any] | None  # None if matgrad doesn't have the function
+    call: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     excuse: str = ""  # why it is timed but doesn't count as the best peer
 
@@ -57,12 +59,10 @@ def absent() -> list[str]:
 
 
 def ours(name: str, *arguments: Any, **keywords: Any) -> Implementation:
-    """Return our closed form of that name; its call is None if there is no such function."""
-    from matgrad import closed_form
-
-    function = getattr(closed_form, name, None)
+    """Return our closed form of that name."""
+    function = getattr(closed_form, name)
     label = f"closed_form.{name}" + (" out=" if "out" in keywords else "")
-    if function is None or not keywords:
+    if not keywords:
         return Implementation(OURS, label, function, arguments)
     return Implementation(OURS, label, lambda *operands: function(*operands, **keywords), arguments)
 

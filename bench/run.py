@@ -136,7 +136,7 @@ def run(problems: Sequence[Problem], rounds: int, limits: dict[str, float]) -> l
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; the exit status is 1 if an implementation failed, is missing or disagrees."""
+    """Run the command; the exit status is 1 if an implementation failed or disagrees."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--only", metavar="PATTERN", default="", help="regular expression to find in a problem's name")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds instead of {ROUNDS}")

@@ -7,7 +7,7 @@
 
 namespace matgrad::bindings {
 
-std::string to_string(const Shape& shape) {
+std::string to_string(Shape shape) {
   std::string text = "(";
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     if (axis > 0) text += ", ";
@@ -66,7 +66,7 @@ double available_memory() {
 
 }  // namespace
 
-void require_memory(const char* function, const char* what, const Shape& shape, int64_t item_size, const char* advice) {
+void require_memory(const char* function, const char* what, Shape shape, int64_t item_size, const char* advice) {
   double bytes = double(item_size);
   for (int64_t length : shape) bytes *= double(length);
   constexpr double kAlwaysFits = double(1 << 28);
@@ -80,7 +80,7 @@ void require_memory(const char* function, const char* what, const Shape& shape, 
 }
 
 template <class T>
-py::object new_array(const char* function, const Shape& shape) {
+py::object new_array(const char* function, Shape shape) {
   require_memory(function, "the result", shape, sizeof(T),
                  "; .structured(...) keeps a derivative without expanding it");
   const auto& api = py::detail::npy_api::get();
@@ -91,11 +91,20 @@ py::object new_array(const char* function, const Shape& shape) {
   return py::reinterpret_steal<py::object>(array);
 }
 
-template py::object new_array<float>(const char*, const Shape&);
-template py::object new_array<double>(const char*, const Shape&);
+template py::object new_array<float>(const char*, Shape);
+template py::object new_array<double>(const char*, Shape);
 
-py::object without_zero_axes(py::object array) {
-  return ArrayView(array.ptr()).ndim() == 0 ? py::object(array[py::tuple()]) : array;
+template <class T>
+py::object new_scalar(T value) {
+  const auto& api = py::detail::npy_api::get();
+  PyObject* descr = api.PyArray_DescrFromType_(py::dtype::num_of<T>());
+  PyObject* scalar = api.PyArray_Scalar_(&value, descr, nullptr);
+  Py_DECREF(descr);
+  if (scalar == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(scalar);
 }
+
+template py::object new_scalar<float>(float);
+template py::object new_scalar<double>(double);
 
 }  // namespace matgrad::bindings

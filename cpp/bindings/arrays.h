@@ -5,18 +5,23 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
-#include <vector>
+#include <utility>
 
 namespace matgrad::bindings {
 
 namespace py = pybind11;
 
-/// Lengths of axes.
-using Shape = std::vector<int64_t>;
+/// Lengths of axes, borrowed.
+using Shape = std::span<const int64_t>;
+static_assert(sizeof(Py_intptr_t) == sizeof(int64_t), "NumPy counts elements in 64 bits");
+
+/// The most axes that an array has.
+constexpr int kMaxAxes = 64;
 
 /// "(3, 4)", as Python prints a shape.
-std::string to_string(const Shape& shape);
+std::string to_string(Shape shape);
 
 /// A NumPy array as pointer, lengths and strides; borrows the array.
 class ArrayView {
@@ -29,7 +34,7 @@ class ArrayView {
   int64_t length(int axis) const { return proxy_->dimensions[axis < 0 ? axis + ndim() : axis]; }
   /// Distance in bytes between neighbours along an axis.
   int64_t stride(int axis) const { return proxy_->strides[axis < 0 ? axis + ndim() : axis]; }
-  Shape shape() const { return Shape(proxy_->dimensions, proxy_->dimensions + ndim()); }
+  Shape shape() const { return {reinterpret_cast<const int64_t*>(proxy_->dimensions), size_t(ndim())}; }
   int64_t size() const;
   bool aligned() const { return has(py::detail::npy_api::NPY_ARRAY_ALIGNED_); }
   bool writeable() const { return has(py::detail::npy_api::NPY_ARRAY_WRITEABLE_); }
@@ -57,13 +62,14 @@ bool is_exact_array(PyObject* object);
 bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size);
 
 /// Raises MemoryError if an array of this shape cannot fit in memory: "function: what of shape … needs …", then advice.
-void require_memory(const char* function, const char* what, const Shape& shape, int64_t item_size, const char* advice);
+void require_memory(const char* function, const char* what, Shape shape, int64_t item_size, const char* advice);
 
 /// A new C-ordered array of T. Raises MemoryError before allocating if it cannot fit in memory; `function` is named.
 template <class T>
-py::object new_array(const char* function, const Shape& shape);
+py::object new_array(const char* function, Shape shape);
 
-/// The NumPy scalar that a 0-d array holds; other arrays as they are.
-py::object without_zero_axes(py::object array);
+/// A NumPy scalar.
+template <class T>
+py::object new_scalar(T value);
 
 }  // namespace matgrad::bindings

@@ -85,12 +85,12 @@ class Call {
     for (size_t k = 0; k < count; ++k) {
       if (temporaries[k]) results[k][py::ellipsis()] = temporaries[k];
     }
-    if (!many) return out == Py_None ? without_zero_axes(results[0]) : results[0];
-    py::tuple tuple(count);
     for (size_t k = 0; k < count; ++k) {
-      bool fresh = out == Py_None || PyTuple_GET_ITEM(out, k) == Py_None;
-      tuple[k] = fresh ? without_zero_axes(results[k]) : results[k];
+      if (!results[k]) results[k] = new_scalar(scalars_[k]);
     }
+    if (!many) return results[0];
+    py::tuple tuple(count);
+    for (size_t k = 0; k < count; ++k) tuple[k] = results[k];
     return tuple;
   }
 
@@ -211,23 +211,29 @@ class Call {
     }
   }
 
-  /// Makes result k, or checks the one given; `temporary` is set where a kernel can't write into the one given.
+  /// Makes result k, or checks the one given. `temporary` is set where a kernel can't write into the one given; a new
+  /// result without axes stays unset and is scalars_[k].
   void prepare_result(size_t k, PyObject* given, py::object& result, py::object& temporary) {
     const CoreAxes& core = form_.signature.outputs[k];
-    Shape shape = stack_shape_;
-    for (int label : core.labels) shape.push_back(problems_.sizes[label]);
-    if (given == Py_None) {
-      result = new_array<T>(form_.name, shape);
-    } else {
+    std::array<int64_t, kMaxAxes> lengths;
+    const size_t ndim = stack_shape_.size() + core.labels.size();
+    if (ndim > lengths.size()) shape_error(form_, "the result would have " + std::to_string(ndim) + " axes");
+    auto* core_lengths = std::copy(stack_shape_.begin(), stack_shape_.end(), lengths.data());
+    for (int label : core.labels) *core_lengths++ = problems_.sizes[label];
+    const Shape shape(lengths.data(), ndim);
+    auto& operand = problems_.out[k];
+    if (given != Py_None) {
       check_out(given, shape);
       result = py::reinterpret_borrow<py::object>(given);
       ArrayView view(given);
       if (!view.c_contiguous() || !view.aligned() || overlaps_an_input(view)) {
         temporary = new_array<T>(form_.name, shape);
       }
+    } else if (ndim > 0) {
+      result = new_array<T>(form_.name, shape);
     }
-    auto& operand = problems_.out[k];
-    operand.data = reinterpret_cast<T*>(ArrayView((temporary ? temporary : result).ptr()).data());
+    const py::object& written = temporary ? temporary : result;
+    operand.data = written ? reinterpret_cast<T*>(ArrayView(written.ptr()).data()) : &scalars_[k];
     operand.row_stride = core.labels.empty() ? 0 : problems_.sizes[core.labels.back()];
     int64_t stride = 1;
     for (int label : core.labels) stride *= problems_.sizes[label];
@@ -239,21 +245,20 @@ class Call {
     elements_ += stride;
   }
 
-  void check_out(PyObject* given, const Shape& shape) {
-    std::string name = std::string(form_.name) + ": out ";
-    std::string must = std::string("must be a numpy.ndarray of dtype ") + (sizeof(T) == 4 ? "float32" : "float64");
-    if (!is_exact_array(given)) {
-      throw py::type_error(name + "is of type " + Py_TYPE(given)->tp_name + " but " + must);
-    }
+  void check_out(PyObject* given, Shape shape) {
+    auto out = [this] { return std::string(form_.name) + ": out "; };
+    const char* must = sizeof(T) == 4 ? " but must be a numpy.ndarray of dtype float32"
+                                      : " but must be a numpy.ndarray of dtype float64";
+    if (!is_exact_array(given)) throw py::type_error(out() + "is of type " + Py_TYPE(given)->tp_name + must);
     ArrayView view(given);
     if (!view.holds<T>()) {
-      throw py::type_error(name + "has dtype " + std::string(py::str(py::handle(given).attr("dtype").attr("str"))) +
-                           " but " + must + " in native byte order");
+      throw py::type_error(out() + "has dtype " + std::string(py::str(py::handle(given).attr("dtype").attr("str"))) +
+                           must + " in native byte order");
     }
-    if (view.shape() != shape) {
-      throw py::value_error(name + "has shape " + to_string(view.shape()) + " but must be " + to_string(shape));
+    if (!std::ranges::equal(view.shape(), shape)) {
+      throw py::value_error(out() + "has shape " + to_string(view.shape()) + " but must be " + to_string(shape));
     }
-    if (!view.writeable()) throw py::value_error(name + "is read-only");
+    if (!view.writeable()) throw py::value_error(out() + "is read-only");
   }
 
   bool overlaps_an_input(const ArrayView& out) const {
@@ -288,7 +293,8 @@ class Call {
   const ClosedForm& form_;
   PyObject* const* operands_;
   Problems<T> problems_;
-  Shape stack_shape_;
+  std::vector<int64_t> stack_shape_;
+  std::array<T, kMaxOutputs> scalars_;  ///< results without axes
   int64_t elements_ = 0;
 };
 

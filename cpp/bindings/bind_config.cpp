@@ -43,7 +43,7 @@ void bind_config(py::module_& module) {
   });
   module.def(
       "require_memory",
-      [](const std::string& function, const std::string& what, const Shape& shape, int64_t item_size) {
+      [](const std::string& function, const std::string& what, const std::vector<int64_t>& shape, int64_t item_size) {
         require_memory(function.c_str(), what.c_str(), shape, item_size, "");
       },
       py::arg("function"), py::arg("what"), py::arg("shape"), py::arg("item_size"));

@@ -6,6 +6,7 @@
 #include "kernels/dispatch.h"
 #include "matgrad/closed_form.h"
 #include "plan/chunks.h"
+#include "plan/scratch.h"
 
 namespace matgrad::closed_form {
 
@@ -69,12 +70,13 @@ void logsumexp_hessian(const Problems<T>& problems) {
   const int64_t n = problems.sizes[0];
   const bool streaming = is_streamed<T>(problems.count * n * n);
   threads::parallel_ranges(problems.count, problems_per_chunk(n * n), [&](int64_t begin, int64_t end) {
-    std::vector<T> s(n), diagonal(n);
+    static thread_local Scratch scratch;
+    T *s = scratch.get<T>(2 * n), *diagonal = s + n;
     for (int64_t p = begin; p < end; ++p) {
-      softmax(n, problems.input(0, p), s.data());
+      softmax(n, problems.input(0, p), s);
       for (int64_t i = 0; i < n; ++i) diagonal[i] = s[i] * (1 - s[i]);
       threads::parallel_ranges(n, problems_per_chunk(n), [&](int64_t first, int64_t last) {
-        outer.rank_one(first, last, n, s.data(), diagonal.data(), problems.output(0, p), streaming);
+        outer.rank_one(first, last, n, s, diagonal, problems.output(0, p), streaming);
       });
     }
   });

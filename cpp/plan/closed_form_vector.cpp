@@ -6,6 +6,7 @@
 #include "kernels/dispatch.h"
 #include "matgrad/closed_form.h"
 #include "plan/chunks.h"
+#include "plan/scratch.h"
 
 namespace matgrad::closed_form {
 
@@ -98,10 +99,11 @@ void distance_hessian(const Problems<T>& problems) {
   const int64_t n = problems.sizes[0];
   const bool streaming = is_streamed<T>(problems.count * n * n);
   threads::parallel_ranges(problems.count, problems_per_chunk(n * n), [&](int64_t begin, int64_t end) {
-    std::vector<T> s(n), diagonal(n);
+    static thread_local Scratch scratch;
+    T *s = scratch.get<T>(2 * n), *diagonal = s + n;
     for (int64_t p = begin; p < end; ++p) {
       T* hessian = problems.output(0, p);
-      const T distance = direction(n, problems.input(0, p), problems.input(1, p), s.data());
+      const T distance = direction(n, problems.input(0, p), problems.input(1, p), s);
       if (distance == 0) {
         std::fill(hessian, hessian + n * n, T(0));
         continue;
@@ -113,7 +115,7 @@ void distance_hessian(const Problems<T>& problems) {
         s[i] /= root;
       }
       threads::parallel_ranges(n, problems_per_chunk(n), [&](int64_t first, int64_t last) {
-        outer.rank_one(first, last, n, s.data(), diagonal.data(), hessian, streaming);
+        outer.rank_one(first, last, n, s, diagonal, hessian, streaming);
       });
     }
   });

@@ -36,8 +36,8 @@ def logsumexp(x: ArrayLike, *, out: NDArray[Any] | None = None) -> Any:
 
     Notes
     -----
-    The value is m + log k + log(1 + Σ exp(x[i] − m)/k), where m is the maximum, k the number of exponents equal to it, and
-    the sum is over the others: Blanchard, Higham and Higham, *Accurately computing the log-sum-exp and softmax
+    The value is m + log k + log(1 + Σ exp(x[i] − m)/k), where m is the maximum, k the number of exponents equal to it,
+    and the sum is over the others: Blanchard, Higham and Higham, *Accurately computing the log-sum-exp and softmax
     functions*, IMA Journal of Numerical Analysis 41 (2021). Infinities give what `scipy.special.logsumexp` gives.
 
     Examples

@@ -32,6 +32,40 @@ bool is_large(int64_t n) {
   return n * n >= 2 * kChunkElements;
 }
 
+/// The pairs of blocks (I, J) and (J, I), I ≤ J, of an n×n matrix, in the order of the upper triangle's rows.
+struct BlockPairs {
+  static constexpr int64_t kBlock = 128;
+  int64_t n, head, blocks, count, elements;
+
+  /// `head` rows and columns make a first, smaller block, so that the others begin with a cache line where they can:
+  /// a line read in two parts, a row of blocks apart, would be read from memory twice.
+  BlockPairs(int64_t n, int64_t head) : n(n), head(head == 0 ? kBlock : head) {
+    blocks = n == 0 ? 0 : 1 + std::max<int64_t>(0, n - this->head + kBlock - 1) / kBlock;
+    count = blocks * (blocks + 1) / 2;
+    elements = std::min(n, kBlock) * std::min(n, kBlock);
+  }
+  int64_t begin(int64_t block) const { return block == 0 ? 0 : head + (block - 1) * kBlock; }
+  int64_t length(int64_t block) const { return std::min(n, begin(block + 1)) - begin(block); }
+
+  /// Calls task(first row, rows, first column, columns) for pairs [first, last).
+  template <class Task>
+  void for_each(int64_t first, int64_t last, const Task& task) const {
+    int64_t I = 0, J = first;
+    for (; J >= blocks - I; ++I) J -= blocks - I;
+    for (J += I; first < last; ++first) {
+      task(begin(I), length(I), begin(J), length(J));
+      if (++J == blocks) J = ++I;
+    }
+  }
+};
+
+/// Elements before the first that begins a cache line.
+template <class T>
+int64_t elements_to_cache_line(const T* p) {
+  constexpr uintptr_t kLineBytes = 64;
+  return int64_t(-reinterpret_cast<uintptr_t>(p) % kLineBytes / sizeof(T));
+}
+
 template <class T>
 T quadratic_form_of(int64_t n, const T* A, int64_t lda, const T* x) {
   const auto& kernel = kernels::table<T>().quadratic;
@@ -101,24 +135,17 @@ void quadratic_form_gradient(const Problems<T>& problems) {
 
 template <class T>
 void quadratic_form_hessian(const Problems<T>& problems) {
-  constexpr int64_t kBlock = 128;
   const auto& kernel = kernels::table<T>().quadratic;
   const int64_t n = problems.sizes[0], lda = problems.in[0].row_stride;
-  const int64_t blocks = (n + kBlock - 1) / kBlock, pairs = blocks * (blocks + 1) / 2;
-  const int64_t pair_elements = std::min(n, kBlock) * std::min(n, kBlock);
-  // Pairs of blocks (I, J) and (J, I), I ≤ J, in the order of the upper triangle's rows.
-  for_each_run(problems.count, pairs, kChunkElements / std::max<int64_t>(pair_elements, 1),
+  const BlockPairs pairs(n, elements_to_cache_line(problems.in[0].data));
+  for_each_run(problems.count, pairs.count, kChunkElements / std::max<int64_t>(pairs.elements, 1),
                [&](int64_t p, int64_t first, int64_t last) {
                  const T* A = problems.input(0, p);
                  T* H = problems.output(0, p);
-                 int64_t I = 0, J = first;
-                 for (; J >= blocks - I; ++I) J -= blocks - I;
-                 for (J += I; first < last; ++first) {
-                   const int64_t i = I * kBlock, j = J * kBlock;
-                   kernel.add_transpose(std::min(kBlock, n - i), std::min(kBlock, n - j), A + i * lda + j,
-                                        A + j * lda + i, lda, H + i * n + j, H + j * n + i, n);
-                   if (++J == blocks) J = ++I;
-                 }
+                 pairs.for_each(first, last, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
+                   kernel.add_transpose(rows, columns, A + i * lda + j, A + j * lda + i, lda, H + i * n + j,
+                                        H + j * n + i, n);
+                 });
                });
 }
 

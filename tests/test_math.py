@@ -22,6 +22,13 @@ BOUNDS = {
     "log10": 0.7,
     "log1p": 0.9,
     "sqrt": 0.5,
+    "cbrt": 0.8,
+    "sin": 0.8,
+    "cos": 0.8,
+    "tan": 2.3,
+    "arcsin": 1.3,
+    "arccos": 1.3,
+    "arctan": 1.9,
     "sinh": 1.9,
     "cosh": 1.4,
     "tanh": 1.5,
@@ -46,8 +53,20 @@ def points(dtype):
     unsigned = {np.float32: np.uint32, np.float64: np.uint64}[dtype]
     info = np.finfo(dtype)
     any_bits = rng.integers(0, np.iinfo(unsigned).max, 60_000, dtype=unsigned).view(dtype)
-    edges = [info.tiny, info.smallest_subnormal, info.max, info.eps, 2.0**-12, 2.0**-27, np.log(2) / 2, 0.5, 1, 2]
-    edges += [np.log(float(info.max)), np.log(float(info.tiny)), np.log(float(info.eps))]
+    edges = [
+        info.tiny,
+        info.smallest_subnormal,
+        info.max,
+        info.eps,
+        2.0**-12,
+        2.0**-27,
+        np.log(2) / 2,
+        0.5,
+        1,
+        2**0.5,
+        2**0.5 - 1,
+    ]
+    edges += [np.log(float(info.max)), np.log(float(info.tiny)), np.log(float(info.eps)), 2.0**20]
     edges = np.concatenate([edges, np.negative(edges)]).astype(dtype)
     spread = rng.normal(size=(edges.size, 500)) * 30 * np.spacing(np.abs(edges))[:, None]
     samples = [
@@ -59,6 +78,9 @@ def points(dtype):
         -1 + rng.exponential(size=10_000) * 1e-3,
         (edges[:, None].astype(np.longdouble) + spread).ravel(),
         np.arange(-1100, 1100) * np.log(2),
+        np.arange(-20_000, 20_000) * (np.pi / 4),
+        rng.integers(0, 2**40, 5_000) * (np.pi / 2),
+        [5.319372648326541e255],  # of all doubles the nearest to a multiple of π/2, relative to its size
         SPECIAL,
     ]
     return np.concatenate([np.asarray(sample).astype(dtype) for sample in samples])

@@ -1,5 +1,4 @@
 // Elementwise functions as Python functions of arrays, internal: matgrad._core.map("exp", x).
-#include <algorithm>
 #include <string>
 
 #include "bindings/arrays.h"
@@ -30,12 +29,9 @@ py::object apply(const std::string& name, const ArrayView& x) {
   py::object result = new_array<T>("map", x.shape());
   const T* from = reinterpret_cast<const T*>(x.data());
   T* to = reinterpret_cast<T*>(ArrayView(result.ptr()).data());
-  const int64_t n = x.size();
   py::gil_scoped_release released;
-  threads::parallel_for((n + kChunk - 1) / kChunk, [&](int64_t chunk) {
-    int64_t begin = chunk * kChunk;
-    function.apply(std::min(kChunk, n - begin), from + begin, to + begin);
-  });
+  threads::parallel_ranges(x.size(), kChunk,
+                           [&](int64_t begin, int64_t end) { function.apply(end - begin, from + begin, to + begin); });
   return result;
 }
 

@@ -31,14 +31,31 @@ MATGRAD_INTERLEAVE void map(int64_t n, const T* x, T* out) {
   if (i < n) store_first(out + i, function(load_first(x + i, n - i)), n - i);
 }
 
+// clang-format off: one row each
 template <class T>
 constexpr MapFunction<T> kMapFunctions[] = {
-    {"exp", map<T, exp<T>>},           {"exp2", map<T, exp2<T>>}, {"expm1", map<T, expm1<T>>},
-    {"log", map<T, log<T>>},           {"log2", map<T, log2<T>>}, {"log10", map<T, log10<T>>},
-    {"log1p", map<T, log1p<T>>},       {"sqrt", map<T, sqrt<T>>}, {"sinh", map<T, sinh<T>>},
-    {"cosh", map<T, cosh<T>>},         {"tanh", map<T, tanh<T>>}, {"sigmoid", map<T, sigmoid<T>>},
+    {"exp", map<T, exp<T>>},
+    {"exp2", map<T, exp2<T>>},
+    {"expm1", map<T, expm1<T>>},
+    {"log", map<T, log<T>>},
+    {"log2", map<T, log2<T>>},
+    {"log10", map<T, log10<T>>},
+    {"log1p", map<T, log1p<T>>},
+    {"sqrt", map<T, sqrt<T>>},
+    {"cbrt", map<T, cbrt<T>>},
+    {"sin", map<T, sin<T>>},
+    {"cos", map<T, cos<T>>},
+    {"tan", map<T, tan<T>>},
+    {"arcsin", map<T, arcsin<T>>},
+    {"arccos", map<T, arccos<T>>},
+    {"arctan", map<T, arctan<T>>},
+    {"sinh", map<T, sinh<T>>},
+    {"cosh", map<T, cosh<T>>},
+    {"tanh", map<T, tanh<T>>},
+    {"sigmoid", map<T, sigmoid<T>>},
     {"softplus", map<T, softplus<T>>},
 };
+// clang-format on
 
 template <class T>
 constexpr MapKernels<T> map_kernels() {

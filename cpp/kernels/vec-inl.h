@@ -154,6 +154,42 @@ MATGRAD_INLINE Vec<T> select(Mask<T> mask, Vec<T> a, Vec<T> b) {
   return mask ? a : b;
 }
 
+/// Whether the mask is set in any lane.
+template <class T>
+MATGRAD_INLINE bool any(Mask<T> mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_epi8((__m256i)mask) != 0;
+#elif defined(__SSE2__)
+  return _mm_movemask_epi8((__m128i)mask) != 0;
+#elif defined(__ARM_NEON)
+  return vmaxvq_u32((uint32x4_t)mask) != 0;
+#endif
+}
+
+/// The halves of a register of float as double.
+struct Widened {
+  Vec<double> first, second;
+};
+
+typedef float HalfOfFloats __attribute__((vector_size(kVectorBytes / 2)));
+
+MATGRAD_INLINE Widened widen(Vec<float> v) {
+  HalfOfFloats halves[2];
+  std::memcpy(halves, &v, sizeof v);
+  return {__builtin_convertvector(halves[0], Vec<double>), __builtin_convertvector(halves[1], Vec<double>)};
+}
+
+/// The inverse of widen, rounding.
+MATGRAD_INLINE Vec<float> narrow(Vec<double> first, Vec<double> second) {
+  HalfOfFloats halves[2] = {__builtin_convertvector(first, HalfOfFloats),
+                            __builtin_convertvector(second, HalfOfFloats)};
+  Vec<float> v;
+  std::memcpy(&v, halves, sizeof v);
+  return v;
+}
+
 /// The square root, correctly rounded.
 template <class T>
 MATGRAD_INLINE Vec<T> sqrt(Vec<T> v) {

@@ -231,9 +231,9 @@ def handle(number, frame):
     handled.append((time.monotonic(), right()))
 
 signal.signal(signal.SIGALRM, handle)
-signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
 mg.set_num_threads(2)
-big = np.broadcast_to(A, (5000, 700, 700))
+big = np.broadcast_to(A, (20000, 700, 700))
 results = cf.quadratic_form(big, x)
 end = time.monotonic()
 signal.setitimer(signal.ITIMER_REAL, 0)

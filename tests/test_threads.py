@@ -13,7 +13,7 @@ import matgrad as mg
 from cases import CASES, operands_of
 from matgrad import closed_form as cf
 
-ENOUGH = 1 << 20  # elements that keep several threads busy
+ENOUGH = 1 << 19  # elements that keep several threads busy
 PRESENT = [case for case in CASES if case.available]
 
 PREAMBLE = """
@@ -69,7 +69,7 @@ def busy_operands(case, kind, dtype):
     if kind == "stack":
         return operands_of(case, sizes, dtype, (ENOUGH // elements(case, sizes) + 1,))
     while elements(case, sizes) < ENOUGH:
-        sizes = tuple(2 * size + 1 for size in sizes)
+        sizes = tuple(size + size // 4 + 1 for size in sizes)
     return operands_of(case, sizes, dtype)
 
 

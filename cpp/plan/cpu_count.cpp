@@ -63,7 +63,7 @@ int cpus_by_cgroups() {
     bool version1 = ("," + controllers + ",").find(",cpu,") != std::string::npos;
     if (!controllers.empty() && !version1) continue;
     std::string mount = version1 ? "/sys/fs/cgroup/cpu" : "/sys/fs/cgroup";
-    for (; !path.empty(); path.erase(path.rfind('/'))) cpus = std::min(cpus, cpus_by_quota(mount + path));
+    for (; path.starts_with('/'); path.erase(path.rfind('/'))) cpus = std::min(cpus, cpus_by_quota(mount + path));
     cpus = std::min(cpus, cpus_by_quota(mount));
   }
   return cpus;

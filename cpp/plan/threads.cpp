@@ -84,15 +84,13 @@ class Job {
 /// Watches for a condition for a short moment; returns whether it came true.
 template <class Condition>
 bool watch(const Condition& condition) {
-  for (Clock::time_point end = Clock::now() + kWatch; Clock::now() < end;) {
+  if (condition()) return true;
+  const Clock::time_point end = Clock::now() + kWatch;
+  do {
+    std::this_thread::yield();  // on a busy machine, what is waited for may need this very CPU
     if (condition()) return true;
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
-  return condition();
+  } while (Clock::now() < end);
+  return false;
 }
 
 /// Workers that sleep until there is a job.

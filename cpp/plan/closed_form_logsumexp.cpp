@@ -69,17 +69,18 @@ void logsumexp_hessian(const Problems<T>& problems) {
   const auto& outer = kernels::table<T>().outer;
   const int64_t n = problems.sizes[0];
   const bool streaming = is_streamed<T>(problems.count * n * n);
-  threads::parallel_ranges(problems.count, problems_per_chunk(n * n), [&](int64_t begin, int64_t end) {
-    static thread_local Scratch scratch;
-    T *s = scratch.get<T>(2 * n), *diagonal = s + n;
-    for (int64_t p = begin; p < end; ++p) {
-      softmax(n, problems.input(0, p), s);
-      for (int64_t i = 0; i < n; ++i) diagonal[i] = s[i] * (1 - s[i]);
-      threads::parallel_ranges(n, problems_per_chunk(n), [&](int64_t first, int64_t last) {
-        outer.rank_one(first, last, n, s, diagonal, problems.output(0, p), streaming);
+  threads::parallel_ranges(
+      problems.count, problems_per_chunk(n * n, kWrittenPerChunk), [&](int64_t begin, int64_t end) {
+        static thread_local Scratch scratch;
+        T *s = scratch.get<T>(2 * n), *diagonal = s + n;
+        for (int64_t p = begin; p < end; ++p) {
+          softmax(n, problems.input(0, p), s);
+          for (int64_t i = 0; i < n; ++i) diagonal[i] = s[i] * (1 - s[i]);
+          threads::parallel_ranges(n, problems_per_chunk(n, kWrittenPerChunk), [&](int64_t first, int64_t last) {
+            outer.rank_one(first, last, n, s, diagonal, problems.output(0, p), streaming);
+          });
+        }
       });
-    }
-  });
 }
 
 template void logsumexp(const Problems<float>&);

@@ -36,15 +36,16 @@ void bilinear_form_hessian(const Problems<T>& problems) {
   const auto& outer = kernels::table<T>().outer;
   const int64_t n = problems.sizes[0];
   const bool streaming = is_streamed<T>(problems.count * n * n);
-  threads::parallel_ranges(problems.count, problems_per_chunk(n * n), [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      const T *a = problems.input(0, p), *b = problems.input(1, p);
-      T* hessian = problems.output(0, p);
-      threads::parallel_ranges(n, problems_per_chunk(n), [&](int64_t first, int64_t last) {
-        outer.rank_two(last - first, n, a + first, b, b + first, a, hessian + first * n, streaming);
+  threads::parallel_ranges(
+      problems.count, problems_per_chunk(n * n, kWrittenPerChunk), [&](int64_t begin, int64_t end) {
+        for (int64_t p = begin; p < end; ++p) {
+          const T *a = problems.input(0, p), *b = problems.input(1, p);
+          T* hessian = problems.output(0, p);
+          threads::parallel_ranges(n, problems_per_chunk(n, kWrittenPerChunk), [&](int64_t first, int64_t last) {
+            outer.rank_two(last - first, n, a + first, b, b + first, a, hessian + first * n, streaming);
+          });
+        }
       });
-    }
-  });
 }
 
 namespace {
@@ -98,27 +99,28 @@ void distance_hessian(const Problems<T>& problems) {
   const auto& outer = kernels::table<T>().outer;
   const int64_t n = problems.sizes[0];
   const bool streaming = is_streamed<T>(problems.count * n * n);
-  threads::parallel_ranges(problems.count, problems_per_chunk(n * n), [&](int64_t begin, int64_t end) {
-    static thread_local Scratch scratch;
-    T *s = scratch.get<T>(2 * n), *diagonal = s + n;
-    for (int64_t p = begin; p < end; ++p) {
-      T* hessian = problems.output(0, p);
-      const T distance = direction(n, problems.input(0, p), problems.input(1, p), s);
-      if (distance == 0) {
-        std::fill(hessian, hessian + n * n, T(0));
-        continue;
-      }
-      // With s = r / √ρ no entry of r rᵀ / ρ overflows or is NaN on the way, however small ρ is.
-      const T root = std::sqrt(distance);
-      for (int64_t i = 0; i < n; ++i) {
-        diagonal[i] = (1 - s[i] * s[i]) / distance;
-        s[i] /= root;
-      }
-      threads::parallel_ranges(n, problems_per_chunk(n), [&](int64_t first, int64_t last) {
-        outer.rank_one(first, last, n, s, diagonal, hessian, streaming);
+  threads::parallel_ranges(
+      problems.count, problems_per_chunk(n * n, kWrittenPerChunk), [&](int64_t begin, int64_t end) {
+        static thread_local Scratch scratch;
+        T *s = scratch.get<T>(2 * n), *diagonal = s + n;
+        for (int64_t p = begin; p < end; ++p) {
+          T* hessian = problems.output(0, p);
+          const T distance = direction(n, problems.input(0, p), problems.input(1, p), s);
+          if (distance == 0) {
+            std::fill(hessian, hessian + n * n, T(0));
+            continue;
+          }
+          // With s = r / √ρ no entry of r rᵀ / ρ overflows or is NaN on the way, however small ρ is.
+          const T root = std::sqrt(distance);
+          for (int64_t i = 0; i < n; ++i) {
+            diagonal[i] = (1 - s[i] * s[i]) / distance;
+            s[i] /= root;
+          }
+          threads::parallel_ranges(n, problems_per_chunk(n, kWrittenPerChunk), [&](int64_t first, int64_t last) {
+            outer.rank_one(first, last, n, s, diagonal, hessian, streaming);
+          });
+        }
       });
-    }
-  });
 }
 
 template void bilinear_form_gradient(const Problems<float>&);

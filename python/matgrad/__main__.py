@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from . import _demo
 from ._config import show_config
 
 
@@ -14,6 +15,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     info = commands.add_parser("info", help="print version, compiler, instruction sets and threads")
     info.set_defaults(run=lambda arguments: show_config())
+    demo = commands.add_parser(
+        "demo", help="fit a factorization to real data and draw it", description=_demo.DESCRIPTION
+    )
+    _demo.add_arguments(demo)
+    demo.set_defaults(run=_demo.run)
     return parser
 
 

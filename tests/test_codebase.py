@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import importlib.metadata
+import json
 import platform
 import re
 import shutil
@@ -110,37 +111,53 @@ def test_importing_matgrad_imports_nothing_heavier_than_numpy():
 def kernel_isas():
     """The instruction sets that CMakeLists.txt compiles kernels for on this machine, each with its compiler flags."""
     text = (ROOT / "CMakeLists.txt").read_text()
-    (common,) = re.findall(r"target_compile_options\(\s*kernels_\$\{identifier\} PRIVATE \$\{flags\}([^)]*)\)", text)
-    baseline = re.findall(r'set\(isas "([^"|]+)\|([^"]*)"\)', text)
-    (x86,) = re.findall(r"list\(APPEND isas ([^)]*)\)", text)
-    wider = re.findall(r'"([^"|]+)\|([^"]*)"', x86)
-    assert len(baseline) == 1
-    assert len(wider) >= 2
-    assert "-O3" in common
-    isas = baseline + (wider if platform.machine() in {"x86_64", "AMD64"} else [])
-    return {isa: [*flags.split(";"), *common.split()] if flags else common.split() for isa, flags in isas}
+    (common,) = re.findall(r"target_compile_options\(\s*kernels_\$\{identifier\} PRIVATE \$\{ARGN\}([^)]*)\)", text)
+    isas = {isa: flags.split() + common.split() for isa, flags in re.findall(r"\n *add_kernels\(([\w-]+)(.*)\)", text)}
+    assert isas.keys() >= {"baseline", "x86-64-v3", "x86-64-v4"}
+    assert all("-O3" in flags for flags in isas.values())
+    is_x86 = platform.machine() in {"x86_64", "AMD64"}
+    return {isa: flags for isa, flags in isas.items() if is_x86 or not isa.startswith("x86")}
 
 
-def fresh_object(identifier):
-    """The object of the last build in build/, unless sources are newer; None if there is none."""
-    newest = max(path.stat().st_mtime for path in [*(ROOT / "cpp" / "kernels").iterdir(), ROOT / "CMakeLists.txt"])
-    objects = ROOT.glob(f"build/*/CMakeFiles/kernels_{identifier}.dir/cpp/kernels/table.cpp.o")
-    return next((path for path in objects if path.stat().st_mtime > newest), None)
+def fresh_object(identifier, flags):
+    """The object of the last build in build/ if it is newer than its sources and compiled with these flags, or None."""
+    newest = max(path.stat().st_mtime for path in (ROOT / "cpp" / "kernels").iterdir())
+    for commands in ROOT.glob("build/*/compile_commands.json"):
+        path = commands.parent / f"CMakeFiles/kernels_{identifier}.dir/cpp/kernels/table.cpp.o"
+        words = [entry["command"].split() for entry in json.loads(commands.read_text())]
+        compiled = any(f"-DMATGRAD_ISA={identifier}" in command and {*flags} <= {*command} for command in words)
+        if compiled and path.exists() and path.stat().st_mtime > newest:
+            return path
+    return None
 
 
 @pytest.mark.parametrize("isa", kernel_isas())
 def test_a_kernel_object_exports_its_table_and_nothing_else(isa, tmp_path):
     """A weak function compiled for one instruction set could be linked in place of another's, and crash there."""
     identifier = re.sub(r"\W", "_", isa)
-    path = fresh_object(identifier)
+    flags = kernel_isas()[isa]
+    path = fresh_object(identifier, flags)
     if path is None:
         compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
         if compiler is None:
             pytest.skip("no C++ compiler is installed")
         path = tmp_path / "table.o"
         definitions = [f"-DMATGRAD_ISA={identifier}", f'-DMATGRAD_ISA_NAME="{isa}"', f"-I{ROOT / 'cpp'}"]
-        flags = [*kernel_isas()[isa], "-std=gnu++20", "-fPIC", "-w"]
-        subprocess.run([compiler, *flags, *definitions, "-c", ROOT / "cpp/kernels/table.cpp", "-o", path], check=True)
+        subprocess.run(
+            [
+                compiler,
+                *flags,
+                "-std=gnu++20",
+                "-fPIC",
+                "-w",
+                *definitions,
+                "-c",
+                ROOT / "cpp/kernels/table.cpp",
+                "-o",
+                path,
+            ],
+            check=True,
+        )
     if shutil.which("nm") is None:
         pytest.skip("nm is not installed")
     listing = subprocess.run(["nm", "-g", "-P", path], check=True, capture_output=True, text=True).stdout

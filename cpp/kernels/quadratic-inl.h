@@ -8,72 +8,85 @@
 namespace matgrad::kernels::MATGRAD_ISA {
 namespace {
 
+/// Columns before the first at which all rows of A are aligned to the register's size; 0 if there is none worth it.
+template <class T>
+int64_t unaligned_columns(int64_t n, const T* A, int64_t lda) {
+  if (n < 16 * kLanes<T> || lda % kLanes<T> != 0) return 0;
+  return int64_t(-reinterpret_cast<uintptr_t>(A) % kVectorBytes / sizeof(T));
+}
+
+/// Calls step(j, first, last) for columns [0, n) of a row, kLanes at a time: lanes [first, last) are those of columns
+/// j + first to j + last. Column j is always in the same lane, rotated by `head`, so that sums don't depend on it.
+template <class T, class Step>
+MATGRAD_INLINE void for_columns(int64_t n, int64_t head, const Step& step) {
+  constexpr int64_t L = kLanes<T>;
+  if (head > 0) step.template operator()<true>(head - L, L - head, L);
+  int64_t j = head;
+  for (; j + L <= n; j += L) step.template operator()<false>(j, 0, L);
+  if (j < n) step.template operator()<true>(j, 0, n - j);
+}
+
+template <bool partial, class T>
+MATGRAD_INLINE Vec<T> load_lanes(const T* p, int64_t first, int64_t last) {
+  return partial ? load_between(p, first, last) : load(p);
+}
+
 /// R rows of quadratic_form: (Σ_r w[r] A[r,:]) · x.
 template <class T, int R>
-MATGRAD_INLINE T quadratic_form_rows(int64_t n, const T* A, int64_t lda, const T* x, const T* w) {
-  constexpr int64_t L = kLanes<T>;
+MATGRAD_INLINE T quadratic_form_rows(int64_t n, int64_t head, const T* A, int64_t lda, const T* x, const T* w) {
   Vec<T> weight[R], total{};
   for (int r = 0; r < R; ++r) weight[r] = broadcast(w[r]);
-  auto step = [&](Vec<T> xv, auto load_row) {
-    Vec<T> combined = weight[0] * load_row(A);
+  for_columns<T>(n, head, [&]<bool partial>(int64_t j, int64_t first, int64_t last) {
+    Vec<T> combined = weight[0] * load_lanes<partial>(A + j, first, last);
 #pragma GCC unroll 8
-    for (int r = 1; r < R; ++r) combined = fma<T>(weight[r], load_row(A + r * lda), combined);
-    total = fma<T>(combined, xv, total);
-  };
-  int64_t j = 0;
-  for (; j + L <= n; j += L) step(load(x + j), [&](const T* row) { return load(row + j); });
-  if (int64_t rest = n - j; rest > 0) {
-    step(load_first(x + j, rest), [&](const T* row) { return load_first(row + j, rest); });
-  }
-  return sum_lanes<T>(total);
+    for (int r = 1; r < R; ++r) {
+      combined = fma<T>(weight[r], load_lanes<partial>(A + r * lda + j, first, last), combined);
+    }
+    total = fma<T>(combined, load_lanes<partial>(x + j, first, last), total);
+  });
+  return sum_lanes<T>(rotate_up<T>(total, head));
 }
 
 /// See QuadraticKernels::quadratic_form.
 template <class T>
 T quadratic_form(int64_t first, int64_t last, int64_t n, const T* A, int64_t lda, const T* x) {
+  const int64_t head = unaligned_columns(n, A, lda);
   T total = 0;
   int64_t i = first;
-  for (; i + 8 <= last; i += 8) total += quadratic_form_rows<T, 8>(n, A + i * lda, lda, x, x + i);
-  for (; i + 4 <= last; i += 4) total += quadratic_form_rows<T, 4>(n, A + i * lda, lda, x, x + i);
-  for (; i < last; ++i) total += quadratic_form_rows<T, 1>(n, A + i * lda, lda, x, x + i);
+  for (; i + 8 <= last; i += 8) total += quadratic_form_rows<T, 8>(n, head, A + i * lda, lda, x, x + i);
+  for (; i + 4 <= last; i += 4) total += quadratic_form_rows<T, 4>(n, head, A + i * lda, lda, x, x + i);
+  for (; i < last; ++i) total += quadratic_form_rows<T, 1>(n, head, A + i * lda, lda, x, x + i);
   return total;
 }
 
 /// R rows of symmetric_product: R dot products with x and R axpys into z share each load of A.
 template <class T, int R>
-MATGRAD_INLINE void symmetric_product_rows(int64_t n, const T* A, int64_t lda, const T* x, const T* w, T* z, T* y) {
-  constexpr int64_t L = kLanes<T>;
+MATGRAD_INLINE void symmetric_product_rows(int64_t n, int64_t head, const T* A, int64_t lda, const T* x, const T* w,
+                                           T* z, T* y) {
   Vec<T> dot[R] = {}, weight[R];
   for (int r = 0; r < R; ++r) weight[r] = broadcast(w[r]);
-  auto step = [&](Vec<T> xv, Vec<T> zv, auto load_row) {
+  for_columns<T>(n, head, [&]<bool partial>(int64_t j, int64_t first, int64_t last) {
+    Vec<T> xv = load_lanes<partial>(x + j, first, last), zv = load_lanes<partial>(z + j, first, last);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      Vec<T> a = load_row(A + r * lda);
+      Vec<T> a = load_lanes<partial>(A + r * lda + j, first, last);
       dot[r] = fma<T>(a, xv, dot[r]);
       zv = fma<T>(a, weight[r], zv);
     }
-    return zv;
-  };
-  int64_t j = 0;
-  for (; j + L <= n; j += L) {
-    store(z + j, step(load(x + j), load(z + j), [&](const T* row) { return load(row + j); }));
-  }
-  if (int64_t rest = n - j; rest > 0) {
-    Vec<T> zv =
-        step(load_first(x + j, rest), load_first(z + j, rest), [&](const T* row) { return load_first(row + j, rest); });
-    store_first(z + j, zv, rest);
-  }
-  for (int r = 0; r < R; ++r) y[r] += sum_lanes<T>(dot[r]);
+    partial ? store_between(z + j, zv, first, last) : store(z + j, zv);
+  });
+  for (int r = 0; r < R; ++r) y[r] += sum_lanes<T>(rotate_up<T>(dot[r], head));
 }
 
 /// See QuadraticKernels::symmetric_product.
 template <class T>
 void symmetric_product(int64_t first, int64_t last, int64_t n, const T* A, int64_t lda, const T* x, T* z) {
+  const int64_t head = unaligned_columns(n, A, lda);
   std::memset(z, 0, size_t(n) * sizeof(T));
   int64_t i = first;
-  for (; i + 8 <= last; i += 8) symmetric_product_rows<T, 8>(n, A + i * lda, lda, x, x + i, z, z + i);
-  for (; i + 4 <= last; i += 4) symmetric_product_rows<T, 4>(n, A + i * lda, lda, x, x + i, z, z + i);
-  for (; i < last; ++i) symmetric_product_rows<T, 1>(n, A + i * lda, lda, x, x + i, z, z + i);
+  for (; i + 8 <= last; i += 8) symmetric_product_rows<T, 8>(n, head, A + i * lda, lda, x, x + i, z, z + i);
+  for (; i + 4 <= last; i += 4) symmetric_product_rows<T, 4>(n, head, A + i * lda, lda, x, x + i, z, z + i);
+  for (; i < last; ++i) symmetric_product_rows<T, 1>(n, head, A + i * lda, lda, x, x + i, z, z + i);
 }
 
 /// See QuadraticKernels::small_symmetric_products. Rows and lanes past n are zero.

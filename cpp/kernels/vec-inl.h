@@ -84,34 +84,48 @@ MATGRAD_INLINE void stream_fence() {
 #endif
 }
 
-/// The first `count` (0 to kLanes) elements at p; zero in the other lanes, whose memory isn't touched.
+/// Lanes [first, last) of the register at p; zero in the other lanes, whose memory isn't touched.
 template <class T>
-MATGRAD_INLINE Vec<T> load_first(const T* p, int64_t count) {
+MATGRAD_INLINE Vec<T> load_between(const T* p, int64_t first, int64_t last) {
 #if defined(__AVX512F__)
+  const uint32_t lanes = (1u << last) - (1u << first);
   if constexpr (sizeof(T) == 8) {
-    return (Vec<T>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), p);
+    return (Vec<T>)_mm512_maskz_loadu_pd(__mmask8(lanes), p);
   } else {
-    return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p);
+    return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16(lanes), p);
   }
 #else
   T lanes[kLanes<T>] = {};
-  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  for (int64_t i = first; i < last; ++i) lanes[i] = p[i];
   return load(lanes);
 #endif
+}
+
+/// Stores lanes [first, last) of v in the register's place at p; other memory isn't touched.
+template <class T>
+MATGRAD_INLINE void store_between(T* p, Vec<T> v, int64_t first, int64_t last) {
+#if defined(__AVX512F__)
+  const uint32_t lanes = (1u << last) - (1u << first);
+  if constexpr (sizeof(T) == 8) {
+    _mm512_mask_storeu_pd(p, __mmask8(lanes), (__m512d)v);
+  } else {
+    _mm512_mask_storeu_ps(p, __mmask16(lanes), (__m512)v);
+  }
+#else
+  for (int64_t i = first; i < last; ++i) p[i] = v[i];
+#endif
+}
+
+/// The first `count` (0 to kLanes) elements at p; zero in the other lanes, whose memory isn't touched.
+template <class T>
+MATGRAD_INLINE Vec<T> load_first(const T* p, int64_t count) {
+  return load_between(p, 0, count);
 }
 
 /// Stores the first `count` (0 to kLanes) lanes of v at p; other memory isn't touched.
 template <class T>
 MATGRAD_INLINE void store_first(T* p, Vec<T> v, int64_t count) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 8) {
-    _mm512_mask_storeu_pd(p, __mmask8((1u << count) - 1), (__m512d)v);
-  } else {
-    _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), (__m512)v);
-  }
-#else
-  for (int64_t i = 0; i < count; ++i) p[i] = v[i];
-#endif
+  store_between(p, v, 0, count);
 }
 
 /// v with zeros in the lanes from `count` on.
@@ -120,6 +134,15 @@ MATGRAD_INLINE Vec<T> keep_first(Vec<T> v, int64_t count) {
   Vec<T> lane;
   for (int i = 0; i < kLanes<T>; ++i) lane[i] = T(i);
   return lane < broadcast(T(count)) ? v : Vec<T>{};
+}
+
+/// v with every lane moved up by `count` (0 to kLanes - 1), the last ones to the front.
+template <class T>
+MATGRAD_INLINE Vec<T> rotate_up(Vec<T> v, int64_t count) {
+  T twice[2 * kLanes<T>];
+  store(twice, v);
+  store(twice + kLanes<T>, v);
+  return load(twice + kLanes<T> - count);
 }
 
 /// a·b + c with one rounding where the instruction set has it, else with two.

@@ -81,12 +81,20 @@ MATGRAD_INLINE void with_constant(int64_t count, const F& f) {
   f(Constant<Max>{});
 }
 
-/// Calls f(first, Constant<size>) for pieces of [0, total) of size at most Max, in order.
+/// Calls f(first, Constant<size>) for pieces of [0, total) of size at most Max and as equal as can be, in order.
 template <int Max, class F>
 MATGRAD_INLINE void for_pieces(int64_t total, const F& f) {
+  const int64_t pieces = (total + Max - 1) / Max;
   int64_t first = 0;
-  for (; first + Max <= total; first += Max) f(first, Constant<Max>{});
-  if (first < total) with_constant<Max>(total - first, [&](auto size) { f(first, size); });
+  for (int64_t piece = pieces; piece > 0; --piece) {
+    const int64_t size = (total - first + piece - 1) / piece;
+    if (size == Max) {
+      f(first, Constant<Max>{});
+    } else {
+      with_constant<Max>(size, [&](auto constant) { f(first, constant); });
+    }
+    first += size;
+  }
 }
 
 /// C += A B for C of rows × (blocks registers): register v of row i is at c[i * c_row + v * c_block].

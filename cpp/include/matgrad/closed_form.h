@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -24,7 +25,7 @@ struct Operand {
   T* at(int64_t index, const std::vector<int64_t>& stack_shape) const {
     if (stack_shape.size() == 1) return data + index * stack_strides[0];
     T* p = data;
-    for (size_t axis = stack_shape.size(); axis-- > 0; index /= stack_shape[axis]) {
+    for (std::size_t axis = stack_shape.size(); axis-- > 0; index /= stack_shape[axis]) {
       p += index % stack_shape[axis] * stack_strides[axis];
     }
     return p;

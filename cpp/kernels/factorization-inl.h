@@ -28,21 +28,22 @@ T residual_strip(int64_t rows, int64_t tail, int64_t rank, Rows<T> X, Rows<T> W,
     for (int i = 0; i < M.value; ++i) {
       for (int v = 0; v < B; ++v) __builtin_prefetch(next + (i0 + i) * X.stride + v * L, 0, 2);
     }
-    Vec<T> product[M.value][B];
-    multiply<T, M.value, B>(1, {U.data + i0 * U.stride, U.stride, 1, rank, 0}, {V, L, rank * L}, product);
+    auto row_part = [&](Rows<T> A, auto i, auto v) {
+      const T* p = A.data + (i0 + i.value) * A.stride + v.value * L;
+      return Tail && v.value + 1 == B ? load_first(p, tail) : load(p);
+    };
+    Vec<T> residual[M.value][B];
+    for_constants<M.value>(
+        [&](auto i) { for_constants<B>([&](auto v) { residual[i.value][v.value] = row_part(X, i, v); }); });
+    multiply_into<T, M.value, B, true>(1, {U.data + i0 * U.stride, U.stride, 1, rank, 0}, {V, L, rank * L}, residual);
     Vec<T> tile_squares[B] = {};
     for_constants<M.value>([&](auto i) {
       for_constants<B>([&](auto v) {
-        constexpr bool last = Tail && v.value + 1 == B;
-        auto row_part = [&](Rows<T> A) {
-          const T* p = A.data + (i0 + i.value) * A.stride + v.value * L;
-          return last ? load_first(p, tail) : load(p);
-        };
-        Vec<T> residual = row_part(X) - product[i.value][v.value];
-        if (last) residual = keep_first<T>(residual, tail);  // 0 · infinity isn't 0
-        Vec<T> weighted = residual;
-        if constexpr (Weighted) weighted = residual * row_part(W);
-        tile_squares[v.value] = fma<T>(residual, weighted, tile_squares[v.value]);
+        Vec<T> r = residual[i.value][v.value];
+        if (Tail && v.value + 1 == B) r = keep_first<T>(r, tail);  // 0 · infinity isn't 0
+        Vec<T> weighted = r;
+        if constexpr (Weighted) weighted = r * row_part(W, i, v);
+        tile_squares[v.value] = fma<T>(r, weighted, tile_squares[v.value]);
         store(R + v.value * r_block + (i0 + i.value) * L, weighted);
       });
     });

@@ -33,12 +33,9 @@ struct Right {
   int64_t row, block;
 };
 
-/// sum[i][v] = Σ_k A[i,k] B[k,v] for a tile of R rows and V registers.
-template <class T, int R, int V>
-MATGRAD_INLINE void multiply(int64_t k_blocks, const Left<T>& a, const Right<T>& b, Vec<T> (&sum)[R][V]) {
-  for (int i = 0; i < R; ++i) {
-    for (int v = 0; v < V; ++v) sum[i][v] = Vec<T>{};
-  }
+/// sum[i][v] += Σ_k A[i,k] B[k,v] for a tile of R rows and V registers, or -= if Negative.
+template <class T, int R, int V, bool Negative = false>
+MATGRAD_INLINE void multiply_into(int64_t k_blocks, const Left<T>& a, const Right<T>& b, Vec<T> (&sum)[R][V]) {
   const T* b_row = b.data;
   for (int64_t block = 0; block < k_blocks; ++block) {
     const T* a_row[R];
@@ -51,7 +48,7 @@ MATGRAD_INLINE void multiply(int64_t k_blocks, const Left<T>& a, const Right<T>&
       for (int i = 0; i < R; ++i) {
         Vec<T> left = broadcast(a_row[i][column]);
 #pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) sum[i][v] = fma<T>(left, right[v], sum[i][v]);
+        for (int v = 0; v < V; ++v) sum[i][v] = fma<T>(Negative ? -left : left, right[v], sum[i][v]);
       }
     }
   }
@@ -103,10 +100,10 @@ void multiply_add(int64_t rows, int64_t blocks, int64_t k_blocks, Left<T> a, Rig
                   int64_t c_block) {
   for_pieces<kTileBlocks>(blocks, [&](int64_t v0, auto V) {
     for_pieces<kTileRows>(rows, [&](int64_t i0, auto R) {
-      Vec<T> sum[R.value][V.value];
+      Vec<T> sum[R.value][V.value] = {};
       Left<T> a_tile = a;
       a_tile.data += i0 * a.row;
-      multiply<T, R.value, V.value>(k_blocks, a_tile, {b.data + v0 * b.block, b.row, b.block}, sum);
+      multiply_into<T, R.value, V.value>(k_blocks, a_tile, {b.data + v0 * b.block, b.row, b.block}, sum);
 #pragma GCC unroll 8
       for (int i = 0; i < R.value; ++i) {
 #pragma GCC unroll 8

@@ -92,7 +92,8 @@ def _rate(work: Callable[[int], float], threads: int) -> float:
 
 def _limits(probe: ctypes.CDLL, threads: int) -> dict[str, float]:
     """Return the rates of that many threads in units of 1e9 per second."""
-    source, target = (np.zeros(_MEMORY + _ALIGNMENT, np.uint8) for _ in range(2))
+    # Ones, so that every page is mapped before it is timed.
+    source, target = (np.ones(_MEMORY + _ALIGNMENT, np.uint8) for _ in range(2))
     sinks = np.zeros((threads, 64))
     part = _MEMORY // threads // _ALIGNMENT * _ALIGNMENT
 
@@ -116,7 +117,6 @@ def _limits(probe: ctypes.CDLL, threads: int) -> dict[str, float]:
         return part
 
     rounds = 500_000
-    source[:] = 1
     rates = {
         "FMA float64 GF/s": _rate(lambda thread: float(probe.fma_f64(rounds, sink(thread))), threads),
         "FMA float32 GF/s": _rate(lambda thread: float(probe.fma_f32(rounds, sink(thread))), threads),
@@ -151,7 +151,7 @@ def achieved_gemm(n: int) -> dict[str, float]:
 def _numpy_limits() -> dict[str, float]:
     """Return the rates of all cores where there is no compiler: what NumPy reaches instead of what the machine can."""
     gemm = achieved_gemm(_GEMM_SIZE)
-    source, target = np.ones(_MEMORY // 8), np.zeros(_MEMORY // 8)
+    source, target = np.ones((2, _MEMORY // 8))
     return {
         "FMA float64 GF/s": gemm["NumPy gemm float64 GF/s"],
         "FMA float32 GF/s": gemm["NumPy gemm float32 GF/s"],

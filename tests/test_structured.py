@@ -230,7 +230,7 @@ def test_wrong_shapes_raise(v):
 
 
 WRONG_ARGUMENTS = [
-    ((np.ones(3), 2), ValueError, r"U has shape \(3,\) but must be a matrix"),
+    ((np.ones(3), 2), ValueError, r"U has shape \(3,\) but must have at least 2 axes"),
     ((np.ones((2, 3, 4)), 2), ValueError, r"U has shape \(2, 3, 4\) but must be a matrix"),
     ((np.ones((2, 3), np.float16), 2), TypeError, "U has dtype float16"),
     ((np.ones((2, 3)), -1), ValueError, "m is -1"),

@@ -49,6 +49,8 @@ const ClosedForm kClosedForms[] = {
      MATGRAD_BOTH(factorization_value_and_gradient), "l2"},
     {"factorization_value_and_gradient", Signature("values(e),U(m,r),V(r,n)->(),(m,r),(r,n)"),
      MATGRAD_BOTH(factorization_observed), "l2", true},
+    {"factorization_hessian", Signature("U(n,r)->(r,r)"), MATGRAD_BOTH(factorization_hessian)},
+    {"core_product", Signature("C(p,k),v(k,m)->(p,m)"), MATGRAD_BOTH(core_product)},
 };
 
 /// Work below this many elements, read and written, isn't worth releasing the GIL for.

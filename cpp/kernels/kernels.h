@@ -128,6 +128,14 @@ struct ObservedKernels {
                    const T* U, const T* Vt, T* UG, T* VtG);
 };
 
+/// Products of matrices (product-inl.h).
+template <class T>
+struct ProductKernels {
+  /// C = scale A B, or C += scale A B, with C rows×columns; element (i, p) of A is A[i * a_row + p * a_column], p < k.
+  void (*multiply)(int64_t rows, int64_t columns, int64_t k, const T* A, int64_t a_row, int64_t a_column, const T* B,
+                   int64_t ldb, T scale, bool accumulate, T* C, int64_t ldc);
+};
+
 /// Everything compiled for one instruction set and one precision.
 template <class T>
 struct Table {
@@ -138,6 +146,7 @@ struct Table {
   OuterKernels<T> outer;
   FactorizationKernels<T> factorization;
   ObservedKernels<T> observed;
+  ProductKernels<T> product;
 };
 
 /// Everything compiled for one instruction set.

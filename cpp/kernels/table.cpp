@@ -5,6 +5,7 @@
 #include "kernels/map-inl.h"
 #include "kernels/observed-inl.h"
 #include "kernels/outer-inl.h"
+#include "kernels/product-inl.h"
 #include "kernels/quadratic-inl.h"
 #include "kernels/reduce-inl.h"
 #include "kernels/vec-inl.h"
@@ -20,7 +21,8 @@ constexpr Table<T> make_table() {
           .reduce = reduce_kernels<T>(),
           .outer = outer_kernels<T>(),
           .factorization = factorization_kernels<T>(),
-          .observed = observed_kernels<T>()};
+          .observed = observed_kernels<T>(),
+          .product = product_kernels<T>()};
 }
 
 }  // namespace

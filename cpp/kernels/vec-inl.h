@@ -84,6 +84,22 @@ MATGRAD_INLINE void stream_fence() {
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/// All bits set in lanes [first, last), as AVX2's masked loads and stores take them.
+template <class T>
+MATGRAD_INLINE __m256i lanes_between(int64_t first, int64_t last) {
+  if constexpr (sizeof(T) == 8) {
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return _mm256_andnot_si256(_mm256_cmpgt_epi64(_mm256_set1_epi64x(first), lane),
+                               _mm256_cmpgt_epi64(_mm256_set1_epi64x(last), lane));
+  } else {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(int(first)), lane),
+                               _mm256_cmpgt_epi32(_mm256_set1_epi32(int(last)), lane));
+  }
+}
+#endif
+
 /// Lanes [first, last) of the register at p; zero in the other lanes, whose memory isn't touched.
 template <class T>
 MATGRAD_INLINE Vec<T> load_between(const T* p, int64_t first, int64_t last) {
@@ -93,6 +109,12 @@ MATGRAD_INLINE Vec<T> load_between(const T* p, int64_t first, int64_t last) {
     return (Vec<T>)_mm512_maskz_loadu_pd(__mmask8(lanes), p);
   } else {
     return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16(lanes), p);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) {
+    return (Vec<T>)_mm256_maskload_pd(p, lanes_between<T>(first, last));
+  } else {
+    return (Vec<T>)_mm256_maskload_ps(p, lanes_between<T>(first, last));
   }
 #else
   T lanes[kLanes<T>] = {};
@@ -110,6 +132,12 @@ MATGRAD_INLINE void store_between(T* p, Vec<T> v, int64_t first, int64_t last) {
     _mm512_mask_storeu_pd(p, __mmask8(lanes), (__m512d)v);
   } else {
     _mm512_mask_storeu_ps(p, __mmask16(lanes), (__m512)v);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) {
+    _mm256_maskstore_pd(p, lanes_between<T>(first, last), (__m256d)v);
+  } else {
+    _mm256_maskstore_ps(p, lanes_between<T>(first, last), (__m256)v);
   }
 #else
   for (int64_t i = first; i < last; ++i) p[i] = v[i];

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from ._core import require_memory
+from ._core import core_product, require_memory
 from ._validate import as_float_array
 
 Shape = tuple[int, ...]
@@ -116,6 +116,7 @@ class Structured(LinearOperator):
     _x_shape: Shape
     _terms: tuple[Term, ...]
     _symmetric: bool
+    _left: NDArray[Any] | None = None  # the core of core ⊗ I, for y and x of two axes: the fast path of products
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Structured:
         """Skip the checks of LinearOperator, which cost more than a small product."""
@@ -130,8 +131,12 @@ class Structured(LinearOperator):
     @classmethod
     def of_matrix(cls, core: NDArray[Any], columns: int, formula: str) -> Structured:
         """Return core ⊗ I for y and x of shape (len(core), columns), where the core is symmetric."""
-        shape = (len(core), columns)
-        return cls(shape, shape, (Term(core, (0,), (0,), ((1, 1),), formula),), symmetric=True)
+        operator: Structured = object.__new__(cls)
+        operator._y_shape = operator._x_shape = (core.shape[0], columns)
+        operator._terms = (Term(core, (0,), (0,), ((1, 1),), formula),)
+        operator._symmetric = True
+        operator._left = core
+        return operator
 
     @property  # type: ignore[misc]  # SciPy sets shape and dtype in __init__, which costs more than a small product
     def shape(self) -> tuple[int, int]:
@@ -174,6 +179,12 @@ class Structured(LinearOperator):
         ndarray
             Of shape (size of y,), (size of y, k) or y's own shape.
         """
+        left = self._left
+        if left is not None and type(v) is np.ndarray and v.dtype is left.dtype:
+            if v.shape == self._x_shape:
+                return core_product(left, v, None)
+            if v.ndim == 1 and v.size == self._x_shape[0] * self._x_shape[1]:
+                return core_product(left, v.reshape(self._x_shape), None).reshape(-1)
         if not _is_array_like(v):
             return super().__matmul__(v)
         return self._in_form("@", "v", v, self._x_shape, self._y_shape, self._product)

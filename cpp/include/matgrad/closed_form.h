@@ -129,5 +129,13 @@ void factorization_value_and_gradient(const Problems<T>& problems);
 template <class T>
 void factorization_observed(const Problems<T>& problems);
 
+/// 2 UᵀU, the core of ∂²‖X − U V‖²/∂V∂V = 2UᵀU ⊗ I. Signature U(n,r) -> (r,r). Symmetric to the bit.
+template <class T>
+void factorization_hessian(const Problems<T>& problems);
+
+/// C v: the core of a structured derivative C ⊗ I times an array. Signature C(p,k), v(k,m) -> (p,m).
+template <class T>
+void core_product(const Problems<T>& problems);
+
 }  // namespace closed_form
 }  // namespace matgrad

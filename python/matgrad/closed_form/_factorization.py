@@ -255,15 +255,13 @@ def factorization_hessian(U: ArrayLike, m: int) -> Structured:
     >>> np.linalg.norm(H @ H.solve(np.ones(6)) - 1) < 1e-12
     np.True_
     """
-    factor = as_float_array("factorization_hessian", "U", U)
+    core = _core.factorization_hessian(U, None)
+    if core.ndim != 2:
+        raise ValueError(f"factorization_hessian: U has shape {np.shape(U)} but must be a matrix, without a stack")
     try:
         columns = operator.index(m)
     except TypeError:
         raise TypeError(f"factorization_hessian: m is {m!r} but must be an integer") from None
-    if factor.ndim != 2:
-        raise ValueError(f"factorization_hessian: U has shape {factor.shape} but must be a matrix (n, r)")
     if columns < 0:
         raise ValueError(f"factorization_hessian: m is {columns} but must not be negative")
-    core = factor.T @ factor
-    core += core
     return _structured().of_matrix(core, columns, "2UᵀU")

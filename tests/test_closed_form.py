@@ -13,8 +13,8 @@ import scipy.sparse
 import cases
 import matgrad as mg
 from cases import CASES, WIDE, Case, assert_close, expected, operands_of
+from matgrad import closed_form as cf
 
-PRESENT = [case for case in CASES if case.available]
 LAYOUTS = {
     "strided": lambda x: _embed(x, slice(None, None, 2)),
     "reversed": lambda x: _reversed(x),
@@ -28,8 +28,13 @@ LAYOUTS = {
 
 def each_case(*names: str):
     """Parametrise a test over the rows of the table."""
-    chosen = [case for case in PRESENT if not names or case.name in names]
+    chosen = [case for case in CASES if not names or case.name in names]
     return pytest.mark.parametrize("case", chosen, ids=[case.id for case in chosen])
+
+
+def test_every_closed_form_has_a_row():
+    structured = {"factorization_hessian"}  # tested in test_structured.py
+    assert {case.name for case in CASES} | structured == set(cf.__all__)
 
 
 def _embed(x, section):
@@ -230,6 +235,24 @@ def test_out_of_several_results_is_a_tuple_of_as_many(case: Case):
             case(*operands, out=out)
     out = (None, *empty_results(case)[1:])
     assert_same(case(*operands, out=out), case(*operands))
+
+
+@each_case()
+def test_results_that_overlap_each_other_raise(case: Case):
+    shapes = [(2, *shape) for shape in case.result_shapes(case.ordinary)[case.first_out :]]
+    if len(shapes) == 1:
+        return
+    operands = operands_of(case, case.ordinary, stacks=(2,))
+    buffer = np.zeros(sum(np.prod(shape, dtype=int) for shape in shapes))
+    overlapping = [np.ndarray(shape, buffer=buffer) for shape in shapes]
+    with pytest.raises(ValueError, match=f"^{case.name}: out has arrays that overlap each other"):
+        case(*operands, out=tuple(overlapping))
+    sizes = [np.prod(shape, dtype=int) for shape in shapes]
+    one, other = (buffer[sum(sizes[:k]) :][:size].reshape(shapes[k]) for k, size in enumerate(sizes))
+    interleaved = np.zeros((max(sizes), 2))
+    for out in ((one, other), tuple(interleaved[:size, k].reshape(shapes[k]) for k, size in enumerate(sizes))):
+        got = case(*operands, out=out)
+        assert_same(got, case(*operands))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf], ids=str)

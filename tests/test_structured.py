@@ -1,8 +1,11 @@
 """Structured derivatives agree with the dense tensor in every form of use, as SciPy's operators and when solving."""
 
 import copy
+import os
 import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -133,7 +136,9 @@ def test_descriptions():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("sizes", [(7, 3, 4), (1, 1, 1), (200, 5, 200), (5, 17, 3), (33, 8, 2)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(7, 3, 4), (1, 1, 1), (200, 5, 200), (5, 17, 3), (33, 8, 2), (600, 70, 130)], ids=str
+)
 def test_factorization_hessian_is_the_derivative_of_the_gradient(sizes, dtype):
     """The gradient −2Uᵀ(X − UV) is affine in V: its difference along a direction is the Hessian's product exactly."""
     n, r, m = sizes
@@ -154,6 +159,30 @@ def test_factorization_hessian_is_the_derivative_of_the_gradient(sizes, dtype):
     tolerance = 8 * np.sqrt(n + r) * np.finfo(dtype).eps
     magnitude = 2 * np.abs(U).T.astype(float) @ (np.abs(U) @ np.abs(direction))
     assert np.all(np.abs(product - difference) <= tolerance * magnitude + 1e-11)
+
+
+@pytest.mark.parametrize("isa", mg.available_isas())
+def test_factorization_hessian_on_every_instruction_set(isa):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "is_the_derivative", __file__]
+    environment = {**os.environ, "MATGRAD_ISA": isa}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_factorization_hessian_is_symmetric_and_has_the_same_bits_on_any_number_of_threads():
+    U, v = RNG.standard_normal((700, 300)), RNG.standard_normal((300, 400))
+    threads = mg.get_num_threads()
+    try:
+        products = []
+        for count in (1, 2, 3, 7):
+            mg.set_num_threads(count)
+            H = cf.factorization_hessian(U, 400)
+            np.testing.assert_array_equal(H._terms[0].core, H._terms[0].core.T)
+            products.append(H @ v)
+    finally:
+        mg.set_num_threads(threads)
+    for other in products[1:]:
+        np.testing.assert_array_equal(other, products[0])
 
 
 def test_factorization_hessian_takes_any_layout():

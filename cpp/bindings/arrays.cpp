@@ -32,6 +32,12 @@ std::pair<const char*, const char*> ArrayView::extent() const {
   return {low, high + py::reinterpret_borrow<py::dtype>(proxy_->descr).itemsize()};
 }
 
+bool may_overlap(const ArrayView& a, const ArrayView& b) {
+  const auto [a_low, a_high] = a.extent();
+  const auto [b_low, b_high] = b.extent();
+  return a_low < b_high && b_low < a_high;
+}
+
 bool is_exact_array(PyObject* object) {
   return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
 }

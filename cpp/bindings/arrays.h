@@ -53,6 +53,9 @@ class ArrayView {
   const py::detail::PyArray_Proxy* proxy_;
 };
 
+/// Whether the memory that two arrays span has bytes in common.
+bool may_overlap(const ArrayView& a, const ArrayView& b);
+
 /// Whether `object` is a numpy.ndarray and no subclass of it.
 bool is_exact_array(PyObject* object);
 

@@ -82,6 +82,7 @@ class Call {
     for (size_t k = 0; k < count; ++k) {
       PyObject* given = many && out != Py_None ? PyTuple_GET_ITEM(out, k) : out;
       prepare_result(k, given, results[k], temporaries[k]);
+      for (size_t other = 0; other < k; ++other) check_distinct(results[other], results[k]);
     }
     execute();
     for (size_t k = 0; k < count; ++k) {
@@ -264,13 +265,17 @@ class Call {
   }
 
   bool overlaps_an_input(const ArrayView& out) const {
-    auto [low, high] = out.extent();
     for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
-      if (operands_[k] == Py_None) continue;
-      auto [first, last] = ArrayView(operands_[k]).extent();
-      if (low < last && first < high) return true;
+      if (operands_[k] != Py_None && may_overlap(out, ArrayView(operands_[k]))) return true;
     }
     return false;
+  }
+
+  void check_distinct(py::handle a, py::handle b) const {
+    if (!may_overlap(ArrayView(a.ptr()), ArrayView(b.ptr()))) return;
+    if (py::module_::import("numpy").attr("shares_memory")(a, b).template cast<bool>()) {
+      throw py::value_error(std::string(form_.name) + ": out has arrays that overlap each other");
+    }
   }
 
   void execute() {

@@ -82,8 +82,8 @@ class Call {
     for (size_t k = 0; k < count; ++k) {
       PyObject* given = many && out != Py_None ? PyTuple_GET_ITEM(out, k) : out;
       prepare_result(k, given, results[k], temporaries[k]);
-      for (size_t other = 0; other < k; ++other) check_distinct(results[other], results[k]);
     }
+    if (many && out != Py_None) check_distinct(out);
     execute();
     for (size_t k = 0; k < count; ++k) {
       if (temporaries[k]) results[k][py::ellipsis()] = temporaries[k];
@@ -271,10 +271,16 @@ class Call {
     return false;
   }
 
-  void check_distinct(py::handle a, py::handle b) const {
-    if (!may_overlap(ArrayView(a.ptr()), ArrayView(b.ptr()))) return;
-    if (py::module_::import("numpy").attr("shares_memory")(a, b).template cast<bool>()) {
-      throw py::value_error(std::string(form_.name) + ": out has arrays that overlap each other");
+  /// Raises ValueError if two of the arrays in a tuple `out` share memory.
+  void check_distinct(PyObject* out) const {
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(out); ++k) {
+      for (Py_ssize_t other = 0; other < k; ++other) {
+        py::handle a = PyTuple_GET_ITEM(out, k), b = PyTuple_GET_ITEM(out, other);
+        if (a.is_none() || b.is_none() || !may_overlap(ArrayView(a.ptr()), ArrayView(b.ptr()))) continue;
+        if (py::module_::import("numpy").attr("shares_memory")(a, b).template cast<bool>()) {
+          throw py::value_error(std::string(form_.name) + ": out has arrays that overlap each other");
+        }
+      }
     }
   }
 

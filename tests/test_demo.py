@@ -81,7 +81,6 @@ def test_it_fits_a_file_of_ratings(tmp_path, ratings):
     ],
 )
 def test_wrong_input_is_an_error_that_says_what_is_wrong(tmp_path, ratings, arguments, message):
-    pytest.importorskip("matplotlib", reason="the demo draws with matplotlib")
     (tmp_path / "wrong.txt").write_text("1 2 3\none two\n")
     (tmp_path / "empty.txt").write_text("\n")
     result = demo(*arguments, cwd=tmp_path)
@@ -91,11 +90,9 @@ def test_wrong_input_is_an_error_that_says_what_is_wrong(tmp_path, ratings, argu
     assert not (tmp_path / "matgrad_demo.png").exists()
 
 
-@pytest.mark.parametrize("module", ["matplotlib", "sklearn"])
-def test_a_missing_package_is_an_error_that_names_the_extra(tmp_path, module):
-    if module == "sklearn":
-        pytest.importorskip("matplotlib", reason="the demo draws with matplotlib")
-    result = demo(cwd=tmp_path, env=without(module, tmp_path))
+@pytest.mark.parametrize(("module", "arguments"), [("matplotlib", ["--ratings", "u.data"]), ("sklearn", [])])
+def test_a_missing_package_is_an_error_that_names_the_extra(tmp_path, ratings, module, arguments):
+    result = demo(*arguments, cwd=tmp_path, env=without(module, tmp_path))
     assert result.returncode != 0
     assert "pip install 'matgrad[demo]'" in result.stderr
     assert "Traceback" not in result.stderr

@@ -45,12 +45,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the demo; what prevents it is raised as `SystemExit` with a message."""
     if not arguments.output.absolute().parent.is_dir():
         raise SystemExit(f"--output: there is no folder {arguments.output.parent}")
-    try:
-        from . import plot
-    except ModuleNotFoundError as error:
-        raise SystemExit(f"the figure needs {error.name}, which is not installed: {_EXTRA}") from error
-    from . import _fit
-
     of_ratings = arguments.ratings is not None
     X: Any
     X, mean = _load_ratings(arguments.ratings) if of_ratings else (_load_digits(), 0.0)
@@ -60,6 +54,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise SystemExit(
             f"--rank is {arguments.rank} but X has shape {X.shape}, so that it must be at most {min(X.shape)}"
         )
+    try:
+        from . import plot
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"the figure needs {error.name}, which is not installed: {_EXTRA}") from error
+    from . import _fit
+
     title = arguments.ratings.name if of_ratings else "digits"
     print(f"{title}: {X.shape[0]} × {X.shape[1]}, {observed.size} entries observed; rank {arguments.rank}, l2 {l2:g}")
 

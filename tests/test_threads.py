@@ -243,6 +243,40 @@ return bool(np.all(results == results[0]) and np.isclose(results[0], x @ A @ x))
     check(body, tmp_path)
 
 
+def test_a_signal_handler_leaves_the_intermediate_results_of_the_computation_alone(tmp_path):
+    body = """
+import scipy.sparse
+
+def problem(m, n, r):
+    X = rng.standard_normal((m, n))
+    observed = scipy.sparse.csr_array(np.where(rng.random((m, n)) < 0.5, X, 0))
+    return X, observed, rng.standard_normal((m, r)), rng.standard_normal((r, n)), rng.standard_normal((m, m))
+
+def results(X, observed, U, V, A):
+    yield cf.quadratic_form_gradient(np.broadcast_to(A, (20, *A.shape)), U[:, 0])
+    for matrix in (X, observed):
+        value, gradients = cf.factorization_value_and_gradient(matrix, U, V)
+        yield np.concatenate([[value], *gradients], axis=None)
+
+outer, inner = problem(2000, 1500, 64), problem(1600, 1000, 65)
+wanted = [list(results(*outer)), list(results(*inner))]
+handled = []
+def handle(number, frame):
+    handled.append(all(map(np.array_equal, results(*inner), wanted[1])))
+    signal.setitimer(signal.ITIMER_REAL, 0.06)
+
+mg.set_num_threads(2)
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.06)
+right = []
+while len(handled) < 10:
+    right += map(np.array_equal, results(*outer), wanted[0])
+signal.setitimer(signal.ITIMER_REAL, 0)
+return all(right) and all(handled)
+"""
+    check(body, tmp_path)
+
+
 def test_a_fork_by_a_signal_handler_leaves_the_parent_whole(tmp_path):
     """The child returns from the handler into a computation whose workers it lacks: it may not return a result."""
     body = """

@@ -1,6 +1,7 @@
 // The quadratic form xᵀA x, its gradient (A + Aᵀ) x and its Hessian A + Aᵀ.
 #include "kernels/dispatch.h"
 #include "matgrad/closed_form.h"
+#include "plan/scratch.h"
 #include "plan/stack.h"
 #include "plan/threads.h"
 
@@ -86,9 +87,8 @@ void gradient_of(int64_t n, const T* A, int64_t lda, const T* x, T* gradient) {
   if (n <= kernel.small) return kernel.small_symmetric_products(1, n, A, lda, 0, x, 0, gradient, 0);
   if (!is_large(n)) return kernel.symmetric_product(0, n, n, A, lda, x, gradient);
   const RowChunks chunks(n);
-  static thread_local std::vector<T> scratch;  // kept: a call of the same size allocates nothing
-  if (int64_t(scratch.size()) < (chunks.count - 1) * n) scratch.resize((chunks.count - 1) * n);
-  T* const partials = scratch.data();
+  static thread_local Scratch scratch;
+  T* const partials = scratch.get<T>(size_t((chunks.count - 1) * n));
   threads::parallel_for(chunks.count, [&](int64_t c) {
     kernel.symmetric_product(chunks.first(c), chunks.last(c), n, A, lda, x, c == 0 ? gradient : partials + (c - 1) * n);
   });

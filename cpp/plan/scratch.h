@@ -4,23 +4,29 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <vector>
+
+#include "plan/threads.h"
 
 namespace matgrad {
 
 /// Memory of one purpose, aligned to cache lines. Use as a function-local `static thread_local Scratch`.
 class Scratch {
  public:
-  /// Room for `count` elements, valid until the next call; contents are unspecified.
+  /// Room for `count` elements, valid until the next call; contents are unspecified. A computation in the middle of
+  /// which a signal handler computes keeps its memory: the handler's computations get other memory.
   template <class T>
   T* get(size_t count) {
-    size_t bytes = count * sizeof(T);
-    if (bytes > capacity_) {
-      memory_.reset();
-      capacity_ = 0;
-      memory_.reset(static_cast<std::byte*>(::operator new(bytes, kAlignment)));
-      capacity_ = bytes;
+    const size_t level = size_t(threads::suspended());
+    if (level >= blocks_.size()) blocks_.resize(level + 1);
+    Block& block = blocks_[level];
+    const size_t bytes = count * sizeof(T);
+    if (bytes > block.capacity) {
+      block = Block{};
+      block.memory.reset(static_cast<std::byte*>(::operator new(bytes, kAlignment)));
+      block.capacity = bytes;
     }
-    return reinterpret_cast<T*>(memory_.get());
+    return reinterpret_cast<T*>(block.memory.get());
   }
 
  private:
@@ -28,8 +34,11 @@ class Scratch {
   struct Delete {
     void operator()(std::byte* p) const { ::operator delete(p, kAlignment); }
   };
-  std::unique_ptr<std::byte, Delete> memory_;
-  size_t capacity_ = 0;
+  struct Block {
+    std::unique_ptr<std::byte, Delete> memory;
+    size_t capacity = 0;
+  };
+  std::vector<Block> blocks_;  // by the number of suspended computations
 };
 
 }  // namespace matgrad

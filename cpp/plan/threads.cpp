@@ -32,6 +32,9 @@ constexpr auto kWatch = std::chrono::microseconds(20);
 /// The innermost Interruptible on this thread.
 thread_local constinit Interruptible* interruptible = nullptr;
 
+/// How many checks of Interruptible are under way on this thread.
+thread_local constinit int checks = 0;
+
 /// Counts the forks between the first process and this one.
 int forks = 0;
 
@@ -249,7 +252,15 @@ bool Interruptible::interrupted() {
   if (asked_ == Clock::time_point{}) asked_ = now;
   if (now - asked_ < kCheckInterval) return false;
   asked_ = now;
+  struct Suspension {
+    Suspension() { ++checks; }
+    ~Suspension() { --checks; }
+  } suspension;
   return check_(context_);
+}
+
+int suspended() {
+  return checks;
 }
 
 }  // namespace matgrad::threads

@@ -47,6 +47,10 @@ struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
+/// How many computations of this thread are suspended, each by a check of Interruptible that lasts: such a check may
+/// run a signal handler, which may compute.
+int suspended();
+
 /// While it lives, parallel_for on this thread asks check(context) some twenty times a second, between chunks, whether
 /// it is to stop; if so, the chunks not yet begun are dropped and it throws Interrupted.
 class Interruptible {

@@ -16,7 +16,8 @@ int64_t unaligned_columns(int64_t n, const T* A, int64_t lda) {
 }
 
 /// Calls step(j, first, last) for columns [0, n) of a row, kLanes at a time: lanes [first, last) are those of columns
-/// j + first to j + last. Column j is always in the same lane, rotated by `head`, so that sums don't depend on it.
+/// j + first to j + last. Whatever head is, columns share a lane if their numbers
+/// are equal modulo kLanes, so that sum_lanes of what the lanes add up to doesn't depend on it.
 template <class T, class Step>
 MATGRAD_INLINE void for_columns(int64_t n, int64_t head, const Step& step) {
   constexpr int64_t L = kLanes<T>;
@@ -44,7 +45,7 @@ MATGRAD_INLINE T quadratic_form_rows(int64_t n, int64_t head, const T* A, int64_
     }
     total = fma<T>(combined, load_lanes<partial>(x + j, first, last), total);
   });
-  return sum_lanes<T>(rotate_up<T>(total, head));
+  return sum_lanes<T>(total);
 }
 
 /// See QuadraticKernels::quadratic_form.
@@ -75,7 +76,7 @@ MATGRAD_INLINE void symmetric_product_rows(int64_t n, int64_t head, const T* A, 
     }
     partial ? store_between(z + j, zv, first, last) : store(z + j, zv);
   });
-  for (int r = 0; r < R; ++r) y[r] += sum_lanes<T>(rotate_up<T>(dot[r], head));
+  for (int r = 0; r < R; ++r) y[r] += sum_lanes<T>(dot[r]);
 }
 
 /// See QuadraticKernels::symmetric_product.

@@ -164,15 +164,6 @@ MATGRAD_INLINE Vec<T> keep_first(Vec<T> v, int64_t count) {
   return lane < broadcast(T(count)) ? v : Vec<T>{};
 }
 
-/// v with every lane moved up by `count` (0 to kLanes - 1), the last ones to the front.
-template <class T>
-MATGRAD_INLINE Vec<T> rotate_up(Vec<T> v, int64_t count) {
-  T twice[2 * kLanes<T>];
-  store(twice, v);
-  store(twice + kLanes<T>, v);
-  return load(twice + kLanes<T> - count);
-}
-
 /// a·b + c with one rounding where the instruction set has it, else with two.
 template <class T>
 MATGRAD_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
@@ -260,7 +251,7 @@ MATGRAD_INLINE Vec<T> sqrt(Vec<T> v) {
 #endif
 }
 
-/// The sum of all lanes, added in halves.
+/// The sum of all lanes, added in halves; rotating the lanes gives the same bits.
 template <class T>
 MATGRAD_INLINE T sum_lanes(Vec<T> v) {
   T lanes[kLanes<T>];

@@ -1,5 +1,6 @@
 // The closed forms as Python functions: one table row each; checks, broadcasting and results are common to all.
 #include <algorithm>
+#include <optional>
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
@@ -24,7 +25,7 @@ struct ClosedForm {
 struct Extras {
   double number = 0;
   SparsePattern pattern{};
-  std::array<py::array, 2> indices{};  ///< keeps the pattern's arrays alive
+  std::optional<std::array<py::array, 2>> indices{};  ///< keeps the pattern's arrays alive
 };
 
 #define MATGRAD_BOTH(name) &closed_form::name<float>, &closed_form::name<double>
@@ -72,7 +73,7 @@ class Call {
   py::object run(const Extras& extras, PyObject* out) {
     problems_.parameter = T(extras.number);
     problems_.pattern = extras.pattern;
-    if (form_.sparse) check_indices(extras.indices[0], extras.indices[1]);
+    if (form_.sparse) check_indices((*extras.indices)[0], (*extras.indices)[1]);
     size_t count = form_.signature.outputs.size();
     bool many = count > 1;
     if (many && out != Py_None && (!PyTuple_Check(out) || size_t(PyTuple_GET_SIZE(out)) != count)) {
@@ -359,13 +360,12 @@ Extras parse_extras(const ClosedForm& form, PyObject* const* args) {
   }
   if (form.sparse) {
     bool wide = !py::isinstance<py::array_t<int32_t>>(args[0]) || !py::isinstance<py::array_t<int32_t>>(args[1]);
+    auto& indices = extras.indices.emplace();
     for (size_t k = 0; k < 2; ++k) {
-      py::handle indices = args[k];
-      extras.indices[k] =
-          wide ? py::array(py::array_t<int64_t, py::array::c_style | py::array::forcecast>::ensure(indices))
-               : py::array(py::array_t<int32_t, py::array::c_style | py::array::forcecast>::ensure(indices));
+      indices[k] = wide ? py::array(py::array_t<int64_t, py::array::c_style | py::array::forcecast>::ensure(args[k]))
+                        : py::array(py::array_t<int32_t, py::array::c_style | py::array::forcecast>::ensure(args[k]));
     }
-    extras.pattern = {extras.indices[0].data(), extras.indices[1].data(), wide};
+    extras.pattern = {indices[0].data(), indices[1].data(), wide};
   }
   return extras;
 }

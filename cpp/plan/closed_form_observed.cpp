@@ -30,7 +30,7 @@ void check_pattern(int64_t m, int64_t n, int64_t entries, const Index* row_start
 /// Into how many pieces the entries are cut; depends on the sizes alone. Each piece has a gradient by V of its own,
 /// which costs little to sum if it has several times as many entries as V has columns.
 int64_t count_pieces(int64_t entries, int64_t n, int64_t rank) {
-  constexpr int64_t kEntriesPerColumn = 6, kMinEntries = 4096, kPartials = int64_t(1) << 25;
+  constexpr int64_t kEntriesPerColumn = 12, kMinEntries = 4096, kPartials = int64_t(1) << 25;
   int64_t count = entries / std::max(kEntriesPerColumn * n, kMinEntries);
   count = std::min({count, int64_t(64), kPartials / std::max(n * rank, int64_t(1))});
   return int64_t(std::bit_floor(uint64_t(std::max(count, int64_t(1)))));

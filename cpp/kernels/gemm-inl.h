@@ -5,6 +5,7 @@
 // registers, whatever the matrix's own row stride was.
 #pragma once
 
+#include "kernels/tile-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace matgrad::kernels::MATGRAD_ISA {
@@ -131,12 +132,13 @@ template <class T>
 void pack_transposed(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row, int64_t block) {
   constexpr int64_t L = kLanes<T>;
   for (int64_t i = 0; i < rows; i += L, packed += block) {
-    const int64_t count = rows - i < L ? rows - i : L;
-    for (int64_t lane = 0; lane < count; ++lane) {
-      for (int64_t j = 0; j < columns; ++j) packed[j * row + lane] = A[(i + lane) * lda + j];
-    }
-    for (int64_t lane = count; lane < L; ++lane) {
-      for (int64_t j = 0; j < columns; ++j) packed[j * row + lane] = T(0);
+    const int64_t height = rows - i < L ? rows - i : L;
+    for (int64_t j = 0; j < columns; j += L) {
+      const int64_t width = columns - j < L ? columns - j : L;
+      Vec<T> tile[L] = {};
+      for (int64_t r = 0; r < height; ++r) tile[r] = load_first(A + (i + r) * lda + j, width);
+      transpose<T>(tile);
+      for (int64_t c = 0; c < width; ++c) store(packed + (j + c) * row, tile[c]);
     }
   }
 }
@@ -165,14 +167,18 @@ void unpack_transposed(int64_t rows, int64_t columns, const T* packed, int64_t r
                        int64_t part, T scale, const T* A, int64_t lda, T shift, T* C, int64_t ldc) {
   constexpr int64_t L = kLanes<T>;
   for (int64_t i = 0; i < rows; i += L, packed += block) {
-    const int64_t count = rows - i < L ? rows - i : L;
-    for (int64_t j = 0; j < columns; ++j) {
-      Vec<T> sum{};
-      for (int64_t p = 0; p < parts; ++p) sum += load(packed + p * part + j * row);
-      sum *= scale;
-      for (int64_t lane = 0; lane < count; ++lane) {
-        const T* a = A + (i + lane) * lda + j;
-        C[(i + lane) * ldc + j] = shift != T(0) ? sum[lane] + shift * *a : sum[lane];
+    const int64_t height = rows - i < L ? rows - i : L;
+    for (int64_t j = 0; j < columns; j += L) {
+      const int64_t width = columns - j < L ? columns - j : L;
+      Vec<T> tile[L] = {};
+      for (int64_t c = 0; c < width; ++c) {
+        for (int64_t p = 0; p < parts; ++p) tile[c] += load(packed + p * part + (j + c) * row);
+      }
+      transpose<T>(tile);
+      for (int64_t r = 0; r < height; ++r) {
+        Vec<T> sum = tile[r] * scale;
+        if (shift != T(0)) sum = fma<T>(broadcast(shift), load_first(A + (i + r) * lda + j, width), sum);
+        store_first(C + (i + r) * ldc + j, sum, width);
       }
     }
   }

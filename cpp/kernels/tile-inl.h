@@ -45,16 +45,17 @@ MATGRAD_INLINE void transpose(Vec<T>* rows) {
   }
 }
 
-/// A vector whose lane i is the sum of the lanes of row i, for kLanes rows; overwrites them.
-template <class T, int D = 1>
+/// A vector whose lane i is the sum of the lanes of row i % R, for R rows, a power of two; overwrites them.
+template <class T, int R = kLanes<T>, int D = 1>
 MATGRAD_INLINE Vec<T> sum_rows(Vec<T>* rows) {
   if constexpr (D < kLanes<T>) {
     constexpr typename CountTo<kLanes<T>>::type lanes;
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes<T>; i += 2 * D) {
-      rows[i] = interleave_low<T, D>(rows[i], rows[i + D], lanes) + interleave_high<T, D>(rows[i], rows[i + D], lanes);
+    for (int i = 0; i < R; i += 2 * D) {
+      const Vec<T> other = rows[D < R ? i + D : i];
+      rows[i] = interleave_low<T, D>(rows[i], other, lanes) + interleave_high<T, D>(rows[i], other, lanes);
     }
-    return sum_rows<T, 2 * D>(rows);
+    return sum_rows<T, R, 2 * D>(rows);
   } else {
     return rows[0];
   }

@@ -32,17 +32,17 @@ def gram(m, n, dtype):
 
 CASES = {
     "matvec-small": (matvec, 5, 7),
-    "matvec": (matvec, 40, 331),
-    "matvec-long-rows": (matvec, 3, 70001),
-    "matvec-short-rows": (matvec, 700, 1),
+    "matvec": (matvec, 70, 701),
+    "matvec-long-rows": (matvec, 3, 400001),
+    "matvec-short-rows": (matvec, 1800, 1),
     "matmul-small": (matmul, 2, 3, 4),
-    "matmul": (matmul, 30, 21, 25),
-    "matmul-row": (matmul, 1, 80, 90),
-    "matmul-column": (matmul, 600, 2, 1),
+    "matmul": (matmul, 42, 43, 44),
+    "matmul-row": (matmul, 1, 150, 151),
+    "matmul-column": (matmul, 1800, 1, 1),
     "gram-small": (gram, 3, 4),
-    "gram": (gram, 33, 31),
-    "gram-row": (gram, 1, 80),
-    "gram-column": (gram, 300000, 1),
+    "gram": (gram, 43, 42),
+    "gram-row": (gram, 1, 150),
+    "gram-column": (gram, 3200000, 1),
 }
 
 
@@ -51,7 +51,7 @@ CASES = {
 def test_every_entry_and_nothing_beside_it_is_written(case, dtype):
     make, *sizes = CASES[case]
     function, operands, expected = make(*sizes, dtype)
-    for offset in (0, 1, 2, 5, 15):
+    for offset in (0, 2, 5):
         buffers = [np.full(e.size + 48, -7, dtype) for e in expected]
         starts = [-b.ctypes.data % 64 // b.itemsize + offset for b in buffers]
         outs = tuple(b[s : s + e.size].reshape(e.shape) for b, s, e in zip(buffers, starts, expected, strict=True))
@@ -78,7 +78,7 @@ def test_any_number_of_threads(case):
 
 
 def test_stack_of_large_tensors():
-    R = RNG.standard_normal((3, 20, 24))
+    R = RNG.standard_normal((3, 30, 28))
     np.testing.assert_array_equal(cf.gram_jacobian(R), np.stack([cf.gram_jacobian(r) for r in R]), strict=True)
 
 

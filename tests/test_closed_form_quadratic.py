@@ -66,11 +66,19 @@ def test_large_gradient_is_within_its_bound(n):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [127, 129, 136, 256, 391])
+@pytest.mark.parametrize("n", [63, 65, 72, 128, 391])
 @pytest.mark.parametrize("offset", [0, 1, 2, 7])
 def test_hessian_over_several_blocks_is_exact(n, offset, dtype):
     A, _ = operands((n, n), dtype)
     np.testing.assert_array_equal(cf.quadratic_form_hessian(at_offset(A, offset)), A + A.T, strict=True)
+
+
+@pytest.mark.parametrize(("n", "dtype"), [(1840, np.float64), (2560, np.float32), (1801, np.float64)])
+@pytest.mark.parametrize("offset", [0, 2])
+def test_hessian_larger_than_the_cache_is_exact(n, dtype, offset):
+    A, _ = operands((n, n), dtype)
+    out = at_offset(np.empty_like(A), offset)
+    np.testing.assert_array_equal(cf.quadratic_form_hessian(A, out=out), A + A.T)
 
 
 def test_hessian_of_rows_far_apart():

@@ -127,34 +127,38 @@ void add_into(int64_t count, int64_t n, const T* Z, int64_t ldz, T* y) {
   }
 }
 
+/// add_transpose with either kind of store. Memory is read and written along rows; the block is transposed in a buffer
+/// whose leading dimension is no power of two, so that its columns don't compete for the same cache lines.
+template <bool streaming, class T>
+void add_transposed_block(int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda, T* out_upper,
+                          T* out_lower, int64_t ldo) {
+  constexpr int64_t L = kLanes<T>, ld = kTransposeBlock + kLineBytes / int64_t(sizeof(T));
+  alignas(kLineBytes) T buffer[kTransposeBlock * ld];
+  transpose_block<Memory::kSource, false>(columns, rows, lower, lda, buffer, ld);
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* row = upper + i * lda;
+    T *sum = buffer + i * ld, *out = out_upper + i * ldo;
+    int64_t j = 0;
+    for (; j + L <= columns; j += L) {
+      Vec<T> v = load(row + j) + load(sum + j);
+      __builtin_prefetch(row + 4 * lda + j);
+      store(sum + j, v);
+      streaming ? stream(out + j, v) : store(out + j, v);
+    }
+    for (; j < columns; ++j) out[j] = sum[j] += row[j];
+  }
+  if (out_upper != out_lower) {
+    transpose_block<Memory::kTarget, streaming>(rows, columns, buffer, ld, out_lower, ldo);
+  }
+  if (streaming) stream_fence();
+}
+
 /// See QuadraticKernels::add_transpose.
 template <class T>
-void add_transpose(int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda, T* out_upper,
-                   T* out_lower, int64_t ldo) {
-  constexpr int64_t L = kLanes<T>;
-  int64_t whole_rows = rows - rows % L, whole_columns = columns - columns % L;
-  for (int64_t i = 0; i < whole_rows; i += L) {
-    for (int64_t j = 0; j < whole_columns; j += L) {
-      Vec<T> tile[kLanes<T>];
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < L; ++r) tile[r] = load(lower + (j + r) * lda + i);
-      transpose<T>(tile);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < L; ++r) {
-        tile[r] += load(upper + (i + r) * lda + j);
-        store(out_upper + (i + r) * ldo + j, tile[r]);
-      }
-      transpose<T>(tile);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < L; ++r) store(out_lower + (j + r) * ldo + i, tile[r]);
-    }
-  }
-  auto element = [&](int64_t i, int64_t j) {
-    out_upper[i * ldo + j] = out_lower[j * ldo + i] = upper[i * lda + j] + lower[j * lda + i];
-  };
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) element(i, j);
-  }
+void add_transpose(bool streaming, int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda,
+                   T* out_upper, T* out_lower, int64_t ldo) {
+  auto add = streaming ? add_transposed_block<true, T> : add_transposed_block<false, T>;
+  add(rows, columns, upper, lower, lda, out_upper, out_lower, ldo);
 }
 
 template <class T>

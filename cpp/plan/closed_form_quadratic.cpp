@@ -1,6 +1,7 @@
 // The quadratic form xᵀA x, its gradient (A + Aᵀ) x and its Hessian A + Aᵀ.
 #include "kernels/dispatch.h"
 #include "matgrad/closed_form.h"
+#include "plan/chunks.h"
 #include "plan/scratch.h"
 #include "plan/stack.h"
 #include "plan/threads.h"
@@ -35,11 +36,10 @@ bool is_large(int64_t n) {
 
 /// The pairs of blocks (I, J) and (J, I), I ≤ J, of an n×n matrix, in the order of the upper triangle's rows.
 struct BlockPairs {
-  static constexpr int64_t kBlock = 128;
+  static constexpr int64_t kBlock = kernels::kTransposeBlock;
   int64_t n, head, blocks, count, elements;
 
-  /// `head` rows and columns make a first, smaller block, so that the others begin with a cache line where they can:
-  /// a line read in two parts, a row of blocks apart, would be read from memory twice.
+  /// `head` rows and columns make a first, smaller block, so that the others begin with a cache line where they can.
   BlockPairs(int64_t n, int64_t head) : n(n), head(head == 0 ? kBlock : head) {
     blocks = n == 0 ? 0 : 1 + std::max<int64_t>(0, n - this->head + kBlock - 1) / kBlock;
     count = blocks * (blocks + 1) / 2;
@@ -60,10 +60,11 @@ struct BlockPairs {
   }
 };
 
+constexpr uintptr_t kLineBytes = 64;
+
 /// Elements before the first that begins a cache line.
 template <class T>
 int64_t elements_to_cache_line(const T* p) {
-  constexpr uintptr_t kLineBytes = 64;
   return int64_t(-reinterpret_cast<uintptr_t>(p) % kLineBytes / sizeof(T));
 }
 
@@ -137,14 +138,16 @@ template <class T>
 void quadratic_form_hessian(const Problems<T>& problems) {
   const auto& kernel = kernels::table<T>().quadratic;
   const int64_t n = problems.sizes[0], lda = problems.in[0].row_stride;
-  const BlockPairs pairs(n, elements_to_cache_line(problems.in[0].data));
+  const BlockPairs pairs(n, elements_to_cache_line(problems.out[0].data));
+  const bool streaming = is_streamed<T>(problems.count * n * n) && n * sizeof(T) % kLineBytes == 0;
   for_each_run(problems.count, pairs.count, kChunkElements / std::max<int64_t>(pairs.elements, 1),
                [&](int64_t p, int64_t first, int64_t last) {
                  const T* A = problems.input(0, p);
                  T* H = problems.output(0, p);
                  pairs.for_each(first, last, [&](int64_t i, int64_t rows, int64_t j, int64_t columns) {
-                   kernel.add_transpose(rows, columns, A + i * lda + j, A + j * lda + i, lda, H + i * n + j,
-                                        H + j * n + i, n);
+                   const bool aligned = i > 0 || pairs.head == BlockPairs::kBlock;
+                   kernel.add_transpose(streaming && aligned, rows, columns, A + i * lda + j, A + j * lda + i, lda,
+                                        H + i * n + j, H + j * n + i, n);
                  });
                });
 }

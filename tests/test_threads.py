@@ -21,6 +21,7 @@ import numpy as np
 import matgrad as mg
 from matgrad import closed_form as cf
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # even if it is ignored, as it is in a shell's background jobs
 rng = np.random.default_rng(0)
 A, x = rng.normal(size=(700, 700)), rng.normal(size=700)
 wanted = np.sum(A * x, axis=1) + np.sum(A * x[:, None], axis=0)  # without BLAS, whose threads would count as ours

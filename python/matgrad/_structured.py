@@ -97,7 +97,7 @@ class Structured(LinearOperator):
     """
     A derivative of y by x as a linear operator, kept as a core tensor times Kronecker deltas.
 
-    It has the 2-D shape (size of y, size of x) over arrays ravelled in C order, and is a
+    It has the 2-D `shape` (size of y, size of x) over arrays ravelled in C order, and is a
     `scipy.sparse.linalg.LinearOperator`, which SciPy's solvers and optimizers take as it is.
 
     Examples
@@ -138,20 +138,25 @@ class Structured(LinearOperator):
         operator._left = core
         return operator
 
-    @property  # type: ignore[misc]  # SciPy sets shape and dtype in __init__, which costs more than a small product
-    def shape(self) -> tuple[int, int]:
-        """(size of y, size of x)."""
-        return math.prod(self._y_shape), math.prod(self._x_shape)
+    def __getattr__(self, name: str) -> Any:
+        """Have SciPy set shape, dtype and what else it keeps when first asked: it takes longer than a small product."""
+        if name.startswith("__") or "shape" in self.__dict__ or "_terms" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        dtype = np.result_type(*(term.core for term in self._terms))
+        shape = math.prod(self._y_shape), math.prod(self._x_shape)
+        super().__init__(dtype, shape)  # type: ignore[call-arg]  # not in SciPy's stubs
+        return getattr(self, name)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self._y_shape, self._x_shape, self._terms, self._symmetric, self._left
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._y_shape, self._x_shape, self._terms, self._symmetric, self._left = state
 
     @property
     def tensor_shape(self) -> Shape:
         """y.shape + x.shape."""
         return self._y_shape + self._x_shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
-        """Precision of the entries."""
-        return np.result_type(*(term.core for term in self._terms))
 
     @property
     def nbytes(self) -> int:

@@ -73,10 +73,10 @@ T residual_strip(int64_t rows, int64_t columns, int64_t rank, Rows<T> X, Rows<T>
   return value;
 }
 
-/// The largest tile. Its residual fits the second-level cache, a strip of kTileBlocks registers of it the first.
-constexpr int64_t kPanelRows = 18 * kTileRows;
+/// The largest tile. Its residual, 288 KiB, fits the second-level cache beside what it is multiplied by.
+constexpr int64_t kPanelRows = 48 * kTileRows;
 template <class T>
-constexpr int64_t kPanelColumns = 2048 / int64_t(sizeof(T));
+constexpr int64_t kPanelColumns = 1024 / int64_t(sizeof(T));
 
 /// See FactorizationKernels::block.
 template <class T>

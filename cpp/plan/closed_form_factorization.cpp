@@ -27,7 +27,7 @@ struct Cut {
 };
 
 Cut cut(int64_t m, int64_t n, int64_t rank, int64_t lanes) {
-  constexpr int64_t kPiece = 384;  // rows: then summing the pieces' gradients costs little beside making them
+  constexpr int64_t kPiece = 512;  // rows: then summing the pieces' gradients costs little beside making them
   constexpr double kWork = 4e6;    // flops of a piece that are worth waking a thread
   constexpr int64_t kPartials = int64_t(1) << 25;  // elements that the pieces' gradients may take
   const bool by_rows = m >= n;
@@ -96,8 +96,11 @@ void evaluate(const Factorization<T>& f) {
   if (gradient) {
     kernel.unpack(m, rank, UG, lanes, m * lanes, ug_parts, ug_part, T(-2), f.U.data, f.U.stride, 2 * f.l2, f.dU.data,
                   f.dU.stride);
-    kernel.unpack(rank, n, VG, lanes, rank * lanes, vg_parts, vg_part, T(-2), f.V.data, f.V.stride, 2 * f.l2, f.dV.data,
-                  f.dV.stride);
+    constexpr int64_t kGrain = 512;  // columns of V; a multiple of any number of lanes
+    threads::parallel_ranges(n, kGrain, [&](int64_t j0, int64_t j1) {
+      kernel.unpack(rank, j1 - j0, VG + j0 * rank, lanes, rank * lanes, vg_parts, vg_part, T(-2), f.V.data + j0,
+                    f.V.stride, 2 * f.l2, f.dV.data + j0, f.dV.stride);
+    });
   }
 }
 

@@ -291,7 +291,7 @@ def handle(number, frame):
 signal.signal(signal.SIGPROF, handle)
 signal.setitimer(signal.ITIMER_PROF, 0.1)
 mg.set_num_threads(2)
-stack = np.broadcast_to(A[:256, :256], (30000, 256, 256))
+stack = np.broadcast_to(A[:256, :256], (150000, 256, 256))
 try:
     results = cf.quadratic_form(stack, x[:256])
 except RuntimeError:

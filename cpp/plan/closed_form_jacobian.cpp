@@ -10,8 +10,9 @@ namespace {
 /// Bytes of a tensor in a chunk of work.
 constexpr int64_t kChunkBytes = 1 << 19;
 
-/// Results of at least this many bytes are written past the cache. Measured with 32 MiB of cache: as fast for 8 MiB, 1.6
-/// times for 20 MiB, three times for 128 MiB. Zeros stream faster than numbers, so this is less than is_streamed.
+/// Results of at least this many bytes are written past the cache. Measured with 32 MiB of cache: as fast for 8
+/// MiB, 1.6 times for 20 MiB, three times for 128 MiB. Zeros stream faster than numbers, so this is less than
+/// is_streamed.
 constexpr int64_t kStreamingBytes = 12 << 20;
 
 /// Deals the rows of the tensors of a stack, seen as matrices of (size y) rows and (size x) columns:

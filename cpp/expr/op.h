@@ -1,0 +1,35 @@
+// The table of elementwise functions: value, derivative and printed form of each, side by side.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "expr/node.h"
+
+namespace matgrad::expr {
+
+using Operands = std::span<const Expr>;
+
+/// An elementwise function. Forms say how it is printed: "{0}" stands for the first operand, and where the operand
+/// would need parentheses beside an operator, it gets them; "{0,}" stands for the operand in a list of arguments.
+struct Op {
+  /// The partial derivative by one operand, of the shape of the value.
+  using Partial = Expr (*)(const Expr& value, Operands operands);
+
+  const char* name;    ///< as NumPy calls it, where NumPy has it; also that of the kernel
+  int arity;           ///< 1 to 3
+  const char* matrix;  ///< in matrix notation, such as "exp({0,})"
+  const char* latex;
+  const char* numpy;
+  /// One for each operand; null where the function is piecewise constant in it.
+  Partial partials[3];
+  enum Range : uint8_t { Any, Nonnegative, Indicator } range = Any;  ///< Indicator: 0 or 1
+};
+
+/// The whole table.
+std::span<const Op> ops();
+
+/// The function of that name; throws std::invalid_argument if there is none.
+const Op& op(std::string_view name);
+
+}  // namespace matgrad::expr

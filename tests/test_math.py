@@ -29,15 +29,28 @@ BOUNDS = {
     "arcsin": 1.3,
     "arccos": 1.3,
     "arctan": 1.9,
+    "arcsinh": 1.8,
+    "arccosh": 2.6,
+    "arctanh": 1.9,
     "sinh": 1.9,
     "cosh": 1.4,
     "tanh": 1.5,
     "sigmoid": 1.5,
     "softplus": 1.8,
+    "relu": 0,
+    "absolute": 0,
+    "sign": 0,
+    "floor": 0,
+    "ceil": 0,
+    "rint": 0,
+    "trunc": 0,
+    "logical_not": 0,
 }
 REFERENCES = {  # those that NumPy doesn't have
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
+    "relu": lambda x: np.where(x <= 0, x.dtype.type(0), x),
+    "logical_not": lambda x: np.logical_not(x).astype(x.dtype),
 }
 DTYPES = {"float32": (np.float32, np.float64), "float64": (np.float64, np.longdouble)}
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0]

@@ -53,11 +53,24 @@ struct MapFunction {
   void (*apply)(int64_t n, const T* x, T* out);
 };
 
-/// The elementwise functions (map-inl.h).
+/// An elementwise function of two operands: out[i] = f(x[i·x_step], y[i·y_step]) for i < n, the steps being 0 or 1. out
+/// may be an operand of step 1.
+template <class T>
+struct BinaryFunction {
+  const char* name;  ///< as NumPy calls it
+  void (*apply)(int64_t n, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out);
+};
+
+/// The elementwise functions (map-inl.h). Comparisons give 0 or 1.
 template <class T>
 struct MapKernels {
   const MapFunction<T>* functions;
   int64_t count;
+  const BinaryFunction<T>* binary;
+  int64_t binary_count;
+  /// out[i] = x[i] if condition[i] is not zero, else y[i]; steps as in BinaryFunction.
+  void (*where)(int64_t n, const T* condition, int64_t condition_step, const T* x, int64_t x_step, const T* y,
+                int64_t y_step, T* out);
 };
 
 /// Σ exp(x[j] − m): the sum over x[j] ≠ m, and the number of x[j] = m.

@@ -90,5 +90,23 @@ MATGRAD_INLINE Vec<T> arccos(Vec<T> x) {
   return arc<T>(eighths, t, square, ArcConstants<T>::kSine);
 }
 
+/// The angle of (x, y): arctan |y/x| or π/2 − arctan |x/y|, and that from π where x is negative.
+template <class T>
+MATGRAD_INLINE Vec<T> arctan2(Vec<T> y, Vec<T> x) {
+  using C = ArcConstants<T>;
+  Vec<T> a = abs<T>(x), b = abs<T>(y), zero{}, one = broadcast(T(1));
+  Mask<T> steep = b > a, backward = (Mask<T>)sign_bit<T>(x) != 0;
+  Vec<T> quotient = select<T>(steep, a, b) / select<T>(steep, b, a);
+  quotient = select<T>(b == zero, zero, select<T>(a == b, one, quotient));
+  Mask<T> middle = quotient > C::kTanPi8;
+  Vec<T> t = select<T>(middle, (quotient - one) / (quotient + one), quotient);
+  Vec<T> eighths = select<T>(middle, broadcast(T(2)), zero);
+  t = select<T>(steep != backward, -t, t);
+  eighths = select<T>(steep, T(4) - eighths, eighths);
+  eighths = select<T>(backward, T(8) - eighths, eighths);
+  Vec<T> angle = with_sign<T>(arc<T>(eighths, t, t * t, C::kTangent), y);
+  return select<T>((x != x) | (y != y), x + y, angle);
+}
+
 }  // namespace
 }  // namespace matgrad::kernels::MATGRAD_ISA

@@ -9,7 +9,9 @@
 #include "kernels/math-arc-inl.h"
 #include "kernels/math-exp-inl.h"
 #include "kernels/math-log-inl.h"
+#include "kernels/math-power-inl.h"
 #include "kernels/math-root-inl.h"
+#include "kernels/math-round-inl.h"
 #include "kernels/math-trig-inl.h"
 
 namespace matgrad::kernels::MATGRAD_ISA {

@@ -99,5 +99,35 @@ MATGRAD_INLINE Vec<T> log10(Vec<T> x) {
   return log_to_base<T>(x, C::kLog10Of2High, C::kLog10Of2Low, C::kLog10EHigh, C::kLog10ELow);
 }
 
+/// log(1 + t), or log(2x) where x is so large that its square would only lose digits.
+template <class T>
+MATGRAD_INLINE Vec<T> log_of_sum(Vec<T> x, Vec<T> t) {
+  using F = Format<T>;
+  Mask<T> large = x > 4 / F::kEpsilon;
+  return log1p<T>(select<T>(large, x, t)) + select<T>(large, broadcast(F::kLn2High + F::kLn2Low), Vec<T>{});
+}
+
+/// arcsinh |x| = log(|x| + √(1 + x²)) = log1p(|x| + x²/(1 + √(1 + x²))).
+template <class T>
+MATGRAD_INLINE Vec<T> arcsinh(Vec<T> x) {
+  Vec<T> a = abs<T>(x), square = a * a;
+  return with_sign<T>(log_of_sum<T>(a, a + square / (sqrt<T>(square + T(1)) + T(1))), x);
+}
+
+/// arccosh x = log(x + √(x² − 1)) = log1p(u + √(u (u + 2))) with u = x − 1.
+template <class T>
+MATGRAD_INLINE Vec<T> arccosh(Vec<T> x) {
+  Vec<T> u = x - T(1);
+  return select<T>(x >= T(1), log_of_sum<T>(x, u + sqrt<T>(u * (u + T(2)))), broadcast(T(__builtin_nan(""))));
+}
+
+/// arctanh |x| = log1p(2|x|/(1 − |x|))/2.
+template <class T>
+MATGRAD_INLINE Vec<T> arctanh(Vec<T> x) {
+  Vec<T> a = abs<T>(x);
+  Vec<T> t = select<T>(a < T(0.5), (a + a) + (a + a) * a / (T(1) - a), (a + a) / (T(1) - a));
+  return with_sign<T>(T(0.5) * log1p<T>(t), x);
+}
+
 }  // namespace
 }  // namespace matgrad::kernels::MATGRAD_ISA

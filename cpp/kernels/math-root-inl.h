@@ -41,5 +41,23 @@ MATGRAD_INLINE Vec<T> cbrt(Vec<T> x) {
   return select<T>(regular, with_sign<T>(root * power_of_two<T>(n.biased), x), x);
 }
 
+/// √(x² + y²), both scaled by a power of two where a square would overflow or underflow.
+template <class T>
+MATGRAD_INLINE Vec<T> hypot(Vec<T> x, Vec<T> y) {
+  constexpr bool is_double = sizeof(T) == 8;
+  constexpr T large = is_double ? T(0x1p500) : T(0x1p60f), small = is_double ? T(0x1p-450) : T(0x1p-40f);
+  constexpr T down = is_double ? T(0x1p-700) : T(0x1p-70f), up = is_double ? T(0x1p700) : T(0x1p100f);
+  Vec<T> a = abs<T>(x), b = abs<T>(y), longer = select<T>(a > b, a, b), one = broadcast(T(1));
+  auto by_size = [&](T if_large, T if_small) {
+    return select<T>(longer > large, broadcast(if_large), select<T>(longer < small, broadcast(if_small), one));
+  };
+  Vec<T> factor = by_size(down, up), inverse = by_size(1 / down, 1 / up);
+  a *= factor;
+  b *= factor;
+  Vec<T> root = sqrt<T>(a * a + b * b) * inverse;
+  constexpr T infinity = Format<T>::kInfinity;
+  return select<T>((abs<T>(x) == infinity) | (abs<T>(y) == infinity), broadcast(infinity), root);
+}
+
 }  // namespace
 }  // namespace matgrad::kernels::MATGRAD_ISA

@@ -164,6 +164,13 @@ MATGRAD_INLINE Vec<T> keep_first(Vec<T> v, int64_t count) {
   return lane < broadcast(T(count)) ? v : Vec<T>{};
 }
 
+/// Whether fma rounds once.
+#if defined(__FMA__) || defined(__ARM_NEON)
+constexpr bool kFusedMultiplyAdd = true;
+#else
+constexpr bool kFusedMultiplyAdd = false;
+#endif
+
 /// a·b + c with one rounding where the instruction set has it, else with two.
 template <class T>
 MATGRAD_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {

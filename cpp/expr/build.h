@@ -68,7 +68,8 @@ Expr power(const Expr& x, double exponent);
 Expr guard(const Expr& c);
 /// Axis k of the result is axis permutation[k] of the operand.
 Expr transpose(const Expr& x, const Labels& permutation);
-/// Axis k of the operand becomes axis axes[k] of a result with the given lengths, along whose other axes it is repeated.
+/// Axis k of the operand becomes axis axes[k] of a result with the given lengths, along whose other axes it is
+/// repeated.
 Expr broadcast(const Expr& x, const Labels& axes, Lengths lengths);
 /// Sums over the given axes.
 Expr sum_over(const Expr& x, const Labels& axes);
@@ -81,7 +82,10 @@ Labels labels_from(int first, int count);
 
 /// Whether an expression is known not to be negative anywhere (NaN aside).
 bool is_nonnegative(const Expr& e);
-/// The same expression with its operands replaced, brought into normal form again.
+/// The same expression with its operands, in the order of for_each_operand, replaced; in normal form again.
 Expr with_operands(const Expr& e, std::span<const Expr> operands);
+/// The same expression with nodes replaced by others of the same number of axes. Sizes of a symbol that is replaced
+/// become the lengths of what replaces it.
+Expr substitute(const Expr& e, const std::vector<std::pair<Expr, Expr>>& replacements);
 
 }  // namespace matgrad::expr

@@ -1,6 +1,7 @@
 // The nodes of expressions: immutable, interned, in index notation; equal expressions are the same node.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -44,7 +45,7 @@ class Expr {
 using Labels = std::string;
 
 /// The most labels in one product.
-constexpr int kMaxLabels = 120;
+constexpr int kMaxLabels = 250;
 
 /// A variable.
 struct Symbol {
@@ -149,9 +150,11 @@ struct Node {
   using Data = std::variant<Symbol, Size, SliceLength, Array, Identity, Einsum, Sum, Map, Reduce, Linalg>;
 
   Data data;
-  std::vector<Expr> lengths{};  ///< of the axes: scalar expressions
-  bool symmetric = false;       ///< two axes, and known to equal its transpose
-  uint64_t hash = 0;            ///< of the structure: the same in every process
+  std::vector<Expr> lengths;  ///< of the axes: scalar expressions
+  bool symmetric;             ///< two axes, and known to equal its transpose
+  uint64_t hash;              ///< of the structure: the same in every process
+
+  Node(Data data_, std::vector<Expr> lengths_, bool symmetric_);
 
   int ndim() const { return int(lengths.size()); }
   template <class T>
@@ -162,7 +165,7 @@ struct Node {
  private:
   friend class Expr;
   friend class Pool;
-  mutable int64_t references_ = 0;
+  mutable std::atomic<int64_t> references_ = 0;
 };
 
 /// Calls visit(child) for every expression that a node is made of, lengths of axes aside.
@@ -191,6 +194,9 @@ std::vector<Expr> topological_order(const std::vector<Expr>& roots);
 std::optional<double> as_number(const Expr& e);
 /// The number in every entry of an expression, which may have axes.
 std::optional<double> as_full(const Expr& e);
+
+/// The one node that is equal to this one. Only the functions of build.h call it.
+Expr intern(Node::Data data, std::vector<Expr> lengths, bool symmetric = false);
 
 /// How many nodes exist in this process.
 int64_t live_nodes();

@@ -16,14 +16,19 @@ struct Op {
   /// The partial derivative by one operand, of the shape of the value.
   using Partial = Expr (*)(const Expr& value, Operands operands);
 
-  const char* name;    ///< as NumPy calls it, where NumPy has it; also that of the kernel
-  int arity;           ///< 1 to 3
+  enum Range : uint8_t { Any, Nonnegative, Indicator };  ///< Indicator: 0 or 1
+  enum Parity : uint8_t { None, Even, Odd };             ///< f(−x) = f(x), f(−x) = −f(x)
+
+  const char* name;  ///< as NumPy calls it, where NumPy has it; also that of the kernel
+  int arity;         ///< 1 to 3
+  double (*value)(double x, double y, double z);
+  /// One for each operand; null where the function is piecewise constant in it.
+  Partial partials[3];
   const char* matrix;  ///< in matrix notation, such as "exp({0,})"
   const char* latex;
   const char* numpy;
-  /// One for each operand; null where the function is piecewise constant in it.
-  Partial partials[3];
-  enum Range : uint8_t { Any, Nonnegative, Indicator } range = Any;  ///< Indicator: 0 or 1
+  Range range = Any;
+  Parity parity = None;
 };
 
 /// The whole table.

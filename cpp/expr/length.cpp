@@ -1,0 +1,22 @@
+// What lengths of axes are called.
+#include "expr/print.h"
+
+namespace matgrad::expr {
+
+std::string length_name(const Expr& length) {
+  if (const auto* size = length->as<Size>()) {
+    return size->axis < 0 ? size->name : size->name + ".shape[" + std::to_string(size->axis) + "]";
+  }
+  if (const auto* einsum = length->as<Einsum>()) {
+    std::string text =
+        einsum->coefficient == 1 && !einsum->factors.empty() ? "" : std::to_string(int64_t(einsum->coefficient));
+    for (const Factor& f : einsum->factors) {
+      for (int k = 0; k < int(f.exponent); ++k) text += (text.empty() ? "" : " * ") + length_name(f.node);
+    }
+    return text;
+  }
+  if (const auto* slice = length->as<SliceLength>()) return "a slice of " + length_name(slice->length);
+  return "unknown";
+}
+
+}  // namespace matgrad::expr

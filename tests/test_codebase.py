@@ -189,10 +189,26 @@ def stub_line(name, function):
     return f"def {name}({', '.join(arguments)}, /) -> NDArray[Any]: ..."
 
 
+def public_members(owner):
+    return {name: value for name, value in vars(owner).items() if not name.startswith("_")}
+
+
+def test_the_stub_has_the_classes_of_the_module():
+    body = ast.parse((ROOT / "python/matgrad/_core.pyi").read_text()).body
+    stub = {
+        node.name: {item.name for item in node.body if not item.name.startswith("_")}
+        for node in body
+        if isinstance(node, ast.ClassDef)
+    }
+    public = {name: {*public_members(cls)} for name, cls in public_members(_core).items() if isinstance(cls, type)}
+    assert "Node" in public
+    assert stub == public
+
+
 def test_the_stub_agrees_with_the_module():
     body = ast.parse((ROOT / "python/matgrad/_core.pyi").read_text()).body
     stub = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
-    public = {name: getattr(_core, name) for name in dir(_core) if not name.startswith("__")}
+    public = {name: function for name, function in public_members(_core).items() if not isinstance(function, type)}
     assert "quadratic_form_gradient" in public
     wanted = {name: stub_line(name, function) for name, function in public.items()}
     missing = [wanted[name] for name in wanted if name not in stub]

@@ -5,16 +5,23 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import _numpy_axes as _numpy_axes  # these fill the tables of NumPy's functions of expressions
+from . import _numpy_elementwise as _numpy_elementwise
+from . import _numpy_products as _numpy_products
 from . import closed_form
 from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config
 from ._core import __version__
+from ._expr import Expr
+from ._functions import log_softmax, logdet, logsumexp, relu, sigmoid, softmax, softplus
 from ._layout import flatten, to_layout, unflatten, unvec, vec
+from ._symbols import matrices, matrix, scalar, scalars, tensor, vector, vectors
 
 if TYPE_CHECKING:
     from . import testing
     from ._structured import Structured
 
 __all__ = [
+    "Expr",
     "Structured",
     "__version__",
     "active_isa",
@@ -22,13 +29,27 @@ __all__ = [
     "closed_form",
     "flatten",
     "get_num_threads",
+    "log_softmax",
+    "logdet",
+    "logsumexp",
+    "matrices",
+    "matrix",
+    "relu",
+    "scalar",
+    "scalars",
     "set_num_threads",
     "show_config",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tensor",
     "testing",
     "to_layout",
     "unflatten",
     "unvec",
     "vec",
+    "vector",
+    "vectors",
 ]
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validate import as_plain_array
+from ._validate import Symbolic, as_plain_array
 
 Layout = Literal["tensor", "numerator", "denominator"]
 Order = Literal["F", "C"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+S = TypeVar("S", bound=Symbolic)
 
 
-def to_layout(J: ArrayLike, y_ndim: int, layout: Layout) -> NDArray[Any]:
+@overload
+def to_layout(J: S, y_ndim: int, layout: Layout) -> S: ...
+@overload
+def to_layout(J: ArrayLike, y_ndim: int, layout: Layout) -> NDArray[Any]: ...
+def to_layout(J: Any, y_ndim: int, layout: Layout) -> Any:
     """
     Arrange a derivative in tensor, numerator or denominator layout.
 
@@ -72,8 +79,13 @@ def to_layout(J: ArrayLike, y_ndim: int, layout: Layout) -> NDArray[Any]:
     """
     J = _numbers("to_layout", "J", J)
     y_ndim = _count_of_axes("to_layout", J, y_ndim)
-    if layout not in ("tensor", "numerator", "denominator"):
+    if layout not in LAYOUTS:
         raise ValueError(f'to_layout: layout is {layout!r} but must be "tensor", "numerator" or "denominator"')
+    return arrange(J, y_ndim, layout)
+
+
+def arrange(J: Any, y_ndim: int, layout: Layout) -> Any:
+    """Do what `to_layout` does, for arguments that are known to be right."""
     if layout == "tensor":
         return J
     x_ndim = J.ndim - y_ndim
@@ -86,7 +98,11 @@ def to_layout(J: ArrayLike, y_ndim: int, layout: Layout) -> NDArray[Any]:
     return numerator if layout == "numerator" else numerator.T
 
 
-def flatten(J: ArrayLike, y_ndim: int, order: Order = "F") -> NDArray[Any]:
+@overload
+def flatten(J: S, y_ndim: int, order: Order = ...) -> S: ...
+@overload
+def flatten(J: ArrayLike, y_ndim: int, order: Order = ...) -> NDArray[Any]: ...
+def flatten(J: Any, y_ndim: int, order: Order = "F") -> Any:
     """
     Flatten a derivative tensor to the matrix ∂vec(y)/∂vec(x).
 
@@ -135,9 +151,13 @@ def flatten(J: ArrayLike, y_ndim: int, order: Order = "F") -> NDArray[Any]:
     return J.reshape(rows, columns)
 
 
+@overload
+def unflatten(M: S, y_shape: int | tuple[int, ...], x_shape: int | tuple[int, ...], order: Order = ...) -> S: ...
+@overload
 def unflatten(
-    M: ArrayLike, y_shape: int | tuple[int, ...], x_shape: int | tuple[int, ...], order: Order = "F"
-) -> NDArray[Any]:
+    M: ArrayLike, y_shape: int | tuple[int, ...], x_shape: int | tuple[int, ...], order: Order = ...
+) -> NDArray[Any]: ...
+def unflatten(M: Any, y_shape: int | tuple[int, ...], x_shape: int | tuple[int, ...], order: Order = "F") -> Any:
     """
     Restore the derivative tensor that `flatten` made a matrix of.
 
@@ -187,7 +207,11 @@ def unflatten(
     return M.reshape(y_shape[::-1] + x_shape[::-1]).transpose(axes)
 
 
-def vec(X: ArrayLike) -> NDArray[Any]:
+@overload
+def vec(X: S) -> S: ...
+@overload
+def vec(X: ArrayLike) -> NDArray[Any]: ...
+def vec(X: Any) -> Any:
     """
     Stack the columns of a matrix into one vector.
 
@@ -219,7 +243,11 @@ def vec(X: ArrayLike) -> NDArray[Any]:
     return _numbers("vec", "X", X).T.reshape(-1)
 
 
-def unvec(v: ArrayLike, shape: int | tuple[int, ...]) -> NDArray[Any]:
+@overload
+def unvec(v: S, shape: int | tuple[int, ...]) -> S: ...
+@overload
+def unvec(v: ArrayLike, shape: int | tuple[int, ...]) -> NDArray[Any]: ...
+def unvec(v: Any, shape: int | tuple[int, ...]) -> Any:
     """
     Restore the array whose columns `vec` stacked.
 
@@ -264,7 +292,9 @@ def _reversed_groups(y_ndim: int, ndim: int) -> tuple[int, ...]:
     return (*range(y_ndim - 1, -1, -1), *range(ndim - 1, y_ndim - 1, -1))
 
 
-def _numbers(function: str, argument: str, value: Any) -> NDArray[Any]:
+def _numbers(function: str, argument: str, value: Any) -> Any:
+    if isinstance(value, Symbolic):
+        return value
     array = as_plain_array(function, argument, value)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"{function}: {argument} has dtype {array.dtype} but must be an array of numbers")

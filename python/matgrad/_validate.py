@@ -9,6 +9,13 @@ from numpy.typing import NDArray
 
 from ._core import require_memory
 
+
+class Symbolic:
+    """The base of what stands for an array that isn't known yet; functions of axes alone take it as an array."""
+
+    __slots__ = ()
+
+
 _INTEGERS_AND_BOOLS = "?bBhHiIlLqQpP"
 _ACCEPTED = "float32, float64, or integers and bools, which become float64"
 

@@ -1,0 +1,216 @@
+"""NumPy's functions of axes of expressions: transposition, reshape, broadcasting, stacking, selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate, pairwise
+from operator import add, index
+from typing import Any, Literal
+
+import numpy as np
+
+from . import _core
+from ._expr import Expr, as_expr, contract, elementwise, union
+from ._numpy_protocol import FUNCTIONS
+from ._numpy_reductions import Axis, normalized_axes
+
+
+def transpose(a: Any, axes: Sequence[int] | None = None) -> Expr:
+    x = as_expr("transpose", a)
+    if axes is None:
+        return x.T
+    order = [normalized_axes("transpose", x, index(k))[0] for k in axes]
+    if sorted(order) != list(range(x.ndim)):
+        raise ValueError(f"transpose: axes are {tuple(axes)} but must be a permutation of {x.ndim} axes")
+    return Expr(_core.transpose(x._node, bytes(order)), x._symbols)
+
+
+def swapaxes(a: Any, axis1: int, axis2: int) -> Expr:
+    x = as_expr("swapaxes", a)
+    order = list(range(x.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(x, order)
+
+
+def matrix_transpose(x: Any) -> Expr:
+    x = as_expr("matrix_transpose", x)
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose: the operand has {x.ndim} axes but must have at least 2")
+    return swapaxes(x, -2, -1)
+
+
+def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Expr:
+    x = as_expr("moveaxis", a)
+    sources, targets = ([k] if isinstance(k, int) else list(k) for k in (source, destination))
+    sources = [normalized_axes("moveaxis", x, k)[0] for k in sources]
+    targets = [normalized_axes("moveaxis", x, k)[0] for k in targets]
+    if len(sources) != len(targets):
+        raise ValueError("moveaxis: source and destination must have the same number of axes")
+    order = [k for k in range(x.ndim) if k not in sources]
+    for target, moved in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, moved)
+    return transpose(x, order)
+
+
+def expand_dims(a: Any, axis: int | Sequence[int]) -> Expr:
+    x = as_expr("expand_dims", a)
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    ndim = x.ndim + len(axes)
+    new = {k % ndim for k in axes if -ndim <= k < ndim}
+    if len(new) < len(axes):
+        raise np.exceptions.AxisError(
+            f"expand_dims: axis is {axis} but must name distinct axes of a result with {ndim}"
+        )
+    return x[tuple(None if k in new else slice(None) for k in range(ndim))]
+
+
+def squeeze(a: Any, axis: Axis = None) -> Expr:
+    x = as_expr("squeeze", a)
+    shape = x._node.shape
+    ones = [k for k in range(x.ndim) if isinstance(shape[k], int) and shape[k] == 1]
+    axes = ones if axis is None else list(normalized_axes("squeeze", x, axis))
+    if not set(axes) <= set(ones):
+        raise ValueError(f"squeeze: axis is {axis} but must name axes of length 1; the shape is {x.shape}")
+    return x[tuple(0 if k in axes else slice(None) for k in range(x.ndim))]
+
+
+def broadcast_to(array: Any, shape: Any) -> Expr:
+    x = as_expr("broadcast_to", array)
+    lengths = list(shape) if isinstance(shape, (tuple, list)) else [shape]
+    sizes = [length for length in lengths if isinstance(length, Expr)]
+    parts = [length._node if isinstance(length, Expr) else index(length) for length in lengths]
+    return Expr(_core.broadcast_to(x._node, parts), union([x, *sizes]))
+
+
+def reshape(a: Any, shape: Any, order: Literal["C", "F"] = "C") -> Expr:
+    return as_expr("reshape", a).reshape(shape, order=order)
+
+
+def ravel(a: Any, order: Literal["C", "F"] = "C") -> Expr:
+    return as_expr("ravel", a).reshape(-1, order=order)
+
+
+def atleast_1d(a: Any) -> Expr:
+    x = as_expr("atleast_1d", a)
+    return x if x.ndim >= 1 else x.reshape(1)
+
+
+def atleast_2d(a: Any) -> Expr:
+    x = as_expr("atleast_2d", a)
+    return x if x.ndim >= 2 else atleast_1d(x)[None]
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Expr:
+    operands = [as_expr("stack", a) for a in arrays]
+    if not operands or any(x.ndim != operands[0].ndim for x in operands):
+        raise ValueError("stack: needs at least one operand, all of the same number of axes")
+    return concatenate([expand_dims(x, axis) for x in operands], axis)
+
+
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Expr:
+    operands = [as_expr("concatenate", a) for a in arrays]
+    if axis is None:
+        operands, axis = [ravel(x) for x in operands], 0
+    if not operands or any(x.ndim != operands[0].ndim for x in operands):
+        raise ValueError("concatenate: needs at least one operand, all of the same number of axes")
+    (k,) = normalized_axes("concatenate", operands[0], axis)
+    lengths = [length for x in operands if isinstance(length := x._node.shape[k], int)]
+    if len(lengths) < len(operands):
+        raise NotImplementedError("concatenate of expressions along an axis whose length isn't known is not supported")
+    bounds = [0, *accumulate(lengths)]
+    parts = [embed(x, k, slice(*ends), bounds[-1]) for x, ends in zip(operands, pairwise(bounds), strict=True)]
+    return reduce(add, parts)
+
+
+def embed(x: Expr, axis: int, place: slice, length: int) -> Expr:
+    """Lengthen one axis by zeros before and after the place of what was there."""
+    rows = Expr(_core.slice_matrix(length, place), {})
+    labels = [x.ndim if k == axis else k for k in range(x.ndim)]
+    return contract("embed", [x, rows], [labels, [x.ndim, axis]], x.ndim)
+
+
+def vstack(tup: Sequence[Any]) -> Expr:
+    return concatenate([atleast_2d(a) for a in tup], 0)
+
+
+def hstack(tup: Sequence[Any]) -> Expr:
+    operands = [atleast_1d(a) for a in tup]
+    return concatenate(operands, 0 if operands[0].ndim == 1 else 1)
+
+
+def column_stack(tup: Sequence[Any]) -> Expr:
+    operands = [as_expr("column_stack", a) for a in tup]
+    return concatenate([x if x.ndim >= 2 else x.reshape(-1, 1) for x in operands], 1)
+
+
+def flip(m: Any, axis: Axis = None) -> Expr:
+    x = as_expr("flip", m)
+    axes = normalized_axes("flip", x, axis)
+    return x[tuple(slice(None, None, -1 if k in axes else None) for k in range(x.ndim))]
+
+
+def where(condition: Any, x: Any, y: Any) -> Expr:
+    return elementwise("where", condition, x, y)
+
+
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Expr:
+    x = as_expr("clip", a)
+    low, high = a_min if min is None else min, a_max if max is None else max
+    if low is not None:
+        x = elementwise("maximum", x, low)
+    return x if high is None else elementwise("minimum", x, high)
+
+
+def round(a: Any, decimals: int = 0) -> Expr:
+    scale = 10.0**decimals
+    return elementwise("rint", as_expr("round", a) * scale) / scale
+
+
+def zeros_like(a: Any) -> Expr:
+    return _filled(a, 0)
+
+
+def ones_like(a: Any) -> Expr:
+    return _filled(a, 1)
+
+
+def full_like(a: Any, fill_value: Any) -> Expr:
+    return _filled(a, fill_value)
+
+
+def _filled(a: Any, value: Any) -> Expr:
+    x = as_expr("full_like", a)
+    return broadcast_to(value, x.shape) if x.ndim else as_expr("full_like", value)
+
+
+def shape(a: Any) -> tuple[Any, ...]:
+    return as_expr("shape", a).shape
+
+
+def ndim(a: Any) -> int:
+    return as_expr("ndim", a).ndim
+
+
+def size(a: Any, axis: int | None = None) -> Any:
+    x = as_expr("size", a)
+    return x.size if axis is None else x.shape[axis]
+
+
+def real(val: Any) -> Expr:
+    return as_expr("real", val)
+
+
+def copy(a: Any) -> Expr:
+    return as_expr("copy", a)
+
+
+FUNCTIONS |= {
+    function.__name__: function
+    for function in (
+        transpose, swapaxes, matrix_transpose, moveaxis, expand_dims, squeeze, broadcast_to, reshape, ravel,
+        atleast_1d, atleast_2d, stack, concatenate, vstack, hstack, column_stack, flip, where, clip, round,
+        zeros_like, ones_like, full_like, shape, ndim, size, real, copy,
+    )
+}  # fmt: skip
+FUNCTIONS |= {"linalg.matrix_transpose": matrix_transpose}

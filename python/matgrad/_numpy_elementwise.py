@@ -1,0 +1,135 @@
+"""NumPy's universal functions of expressions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._core import Node
+from ._expr import Expr, as_expr, elementwise, merged
+from ._numpy_protocol import UFUNCS
+
+# fmt: off
+_ROWS = (
+    "absolute", "sign", "floor", "ceil", "rint", "trunc", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
+    "cbrt", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh",
+    "arctan2", "hypot", "maximum", "minimum", "logaddexp", "greater", "greater_equal", "equal", "not_equal",
+)
+# fmt: on
+"""The functions that are rows of the table of operations."""
+
+
+def _row(name: str) -> Callable[..., Expr]:
+    return lambda *operands: elementwise(name, *operands)
+
+
+def _arithmetic(function: Callable[[Node, Node], Node]) -> Callable[[Any, Any], Expr]:
+    name = function.__name__
+
+    def apply(a: Any, b: Any) -> Expr:
+        a, b = as_expr(name, a), as_expr(name, b)
+        return Expr(function(a._node, b._node), merged(a._symbols, b._symbols))
+
+    return apply
+
+
+def floor_divide(a: Any, b: Any) -> Expr:
+    return elementwise("floor", as_expr("floor_divide", a) / b)
+
+
+def remainder(a: Any, b: Any) -> Expr:
+    return as_expr("remainder", a) - floor_divide(a, b) * as_expr("remainder", b)
+
+
+def _logaddexp2(a: Any, b: Any) -> Expr:
+    log2 = math.log(2)
+    return elementwise("logaddexp", _multiply(a, log2), _multiply(b, log2)) / log2
+
+
+def truth(a: Any) -> Expr:
+    """Return 1 where an operand is not zero, else 0; a condition is itself."""
+    a = as_expr("logical_not", a)
+    return a if a._node.is_condition else elementwise("not_equal", a, 0)
+
+
+def logical_and(a: Any, b: Any) -> Expr:
+    return truth(a) * truth(b)
+
+
+def logical_or(a: Any, b: Any) -> Expr:
+    return elementwise("maximum", truth(a), truth(b))
+
+
+def logical_xor(a: Any, b: Any) -> Expr:
+    return elementwise("not_equal", truth(a), truth(b))
+
+
+def logical_not(a: Any) -> Expr:
+    return elementwise("logical_not", truth(a))
+
+
+def _of_conditions(sign: str, function: Callable[..., Expr]) -> Callable[..., Expr]:
+    """Return a logical function as the operator of that sign, which as NumPy's is for conditions only."""
+
+    def apply(*operands: Any) -> Expr:
+        for operand in operands:
+            condition = operand._node.is_condition if isinstance(operand, Expr) else np.asarray(operand).dtype == bool
+            if not condition:
+                raise TypeError(f"{sign} is for conditions, such as x > 0, but {operand!r} is none")
+        return function(*operands)
+
+    return apply
+
+
+def _outer(function: Callable[[Any, Any], Expr]) -> Callable[[Any, Any], Expr]:
+    def apply(a: Any, b: Any) -> Expr:
+        a, b = as_expr("outer", a), as_expr("outer", b)
+        return function(a.reshape(*a.shape, *[1] * b.ndim), b)
+
+    return apply
+
+
+_add, _multiply, _divide = _arithmetic(_core.add), _arithmetic(_core.multiply), _arithmetic(_core.divide)
+_subtract, _power = _arithmetic(_core.subtract), _arithmetic(_core.power)
+
+UFUNCS |= {name: _row(name) for name in _ROWS}
+UFUNCS |= {
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "power": _power,
+    "float_power": _power,
+    "matmul": _arithmetic(_core.matmul),
+    "negative": lambda x: _multiply(-1, x),
+    "positive": lambda x: x,
+    "conjugate": lambda x: x,
+    "fabs": _row("absolute"),
+    "square": lambda x: _power(x, 2),
+    "sqrt": lambda x: _power(x, 0.5),
+    "reciprocal": lambda x: _power(x, -1),
+    "deg2rad": lambda x: _multiply(x, math.pi / 180),
+    "radians": lambda x: _multiply(x, math.pi / 180),
+    "rad2deg": lambda x: _multiply(x, 180 / math.pi),
+    "degrees": lambda x: _multiply(x, 180 / math.pi),
+    "logaddexp2": _logaddexp2,
+    "floor_divide": floor_divide,
+    "remainder": remainder,
+    "less": lambda a, b: elementwise("greater", b, a),
+    "less_equal": lambda a, b: elementwise("greater_equal", b, a),
+    "logical_and": logical_and,
+    "logical_or": logical_or,
+    "logical_xor": logical_xor,
+    "logical_not": logical_not,
+    "bitwise_and": _of_conditions("&", logical_and),
+    "bitwise_or": _of_conditions("|", logical_or),
+    "bitwise_xor": _of_conditions("^", logical_xor),
+    "invert": _of_conditions("~", logical_not),
+    "expit": _row("sigmoid"),  # scipy.special's
+}
+UFUNCS |= {f"{name}.outer": _outer(UFUNCS[name]) for name in ("add", "subtract", "multiply", "divide", "power")}
+UFUNCS |= {f"{name}.outer": _outer(UFUNCS[name]) for name in ("maximum", "minimum", "greater", "less", "equal")}

@@ -1,0 +1,136 @@
+"""NumPy's protocols, and the methods and operators of arrays that go through its functions, for expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ._validate import Symbolic
+
+UFUNCS: dict[str, Callable[..., Any]] = {}
+"""What NumPy's universal functions compute of expressions, by their names; the modules ``_numpy_*`` fill it."""
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""The same of NumPy's other functions: ``"sum"``, ``"linalg.inv"``."""
+
+
+def _ufunc(name: str) -> Callable[[Any, Any], Any]:
+    """Return a binary operator that is NumPy's universal function of that name; None is unequal to every array."""
+
+    def apply(self: Any, other: Any) -> Any:
+        if other is None or isinstance(other, (str, dict)):
+            return NotImplemented
+        return UFUNCS[name](self, other)
+
+    return apply
+
+
+def _method(name: str) -> Callable[..., Any]:
+    """Return a method that is NumPy's function of that name, with the array as its first argument."""
+
+    def apply(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return FUNCTIONS[name](self, *args, **kwargs)
+
+    apply.__name__ = name
+    apply.__doc__ = f"Return what `numpy.{name}` does."
+    return apply
+
+
+class ArrayMethods(Symbolic):
+    """What `numpy.ndarray` offers beyond arithmetic."""
+
+    __slots__ = ()
+
+    # --- NumPy's protocols ---
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        function = UFUNCS.get(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}")
+        if function is None:
+            called = "" if method == "__call__" else f".{method}"
+            raise NotImplementedError(f"{ufunc.__name__}{called} of an expression is not supported")
+        if method == "__call__" and kwargs:
+            raise NotImplementedError(
+                f"{ufunc.__name__} of an expression: the argument {', '.join(kwargs)} is not supported"
+            )
+        return function(*inputs, **kwargs)
+
+    def __array_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        name = f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise NotImplementedError(f"numpy.{name} of an expression is not supported")
+        code = function.__code__
+        known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        surplus = [key for key in kwargs if key not in known]
+        if surplus:
+            raise NotImplementedError(
+                f"numpy.{name} of an expression: the argument {', '.join(surplus)} is not supported"
+            )
+        return function(*args, **kwargs)
+
+    __eq__ = _ufunc("equal")
+    __ne__ = _ufunc("not_equal")
+    __lt__ = _ufunc("less")
+    __le__ = _ufunc("less_equal")
+    __gt__ = _ufunc("greater")
+    __ge__ = _ufunc("greater_equal")
+    __and__ = __rand__ = _ufunc("bitwise_and")
+    __or__ = __ror__ = _ufunc("bitwise_or")
+    __xor__ = __rxor__ = _ufunc("bitwise_xor")
+    __floordiv__ = _ufunc("floor_divide")
+    __mod__ = _ufunc("remainder")
+    __hash__ = object.__hash__
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return UFUNCS["floor_divide"](other, self)
+
+    def __rmod__(self, other: Any) -> Any:
+        return UFUNCS["remainder"](other, self)
+
+    def __invert__(self) -> Any:
+        return UFUNCS["invert"](self)
+
+    def __abs__(self) -> Any:
+        return UFUNCS["absolute"](self)
+
+    sum = _method("sum")
+    mean = _method("mean")
+    prod = _method("prod")
+    max = _method("max")
+    min = _method("min")
+    var = _method("var")
+    std = _method("std")
+    dot = _method("dot")
+    trace = _method("trace")
+    diagonal = _method("diagonal")
+    swapaxes = _method("swapaxes")
+    squeeze = _method("squeeze")
+    ravel = _method("ravel")
+    clip = _method("clip")
+    round = _method("round")
+
+    def flatten(self, order: Any = "C") -> Any:
+        """Return what `numpy.ravel` does."""
+        return FUNCTIONS["ravel"](self, order=order)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Return what `numpy.transpose` does; the axes may be given one by one."""
+        return FUNCTIONS["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
+
+    @property
+    def mT(self) -> Any:
+        """The matrices along the last two axes, transposed."""
+        return FUNCTIONS["matrix_transpose"](self)
+
+    def astype(self, dtype: Any, **kwargs: Any) -> Any:
+        """Return the expression itself for a floating dtype: its precision is that of the values it gets."""
+        if np.dtype(dtype) not in (np.float64, np.float32):
+            raise NotImplementedError(f"astype of an expression to {np.dtype(dtype)} is not supported")
+        return self
+
+    def copy(self, order: Any = "C") -> Any:
+        """Return the expression itself, which is immutable."""
+        return self

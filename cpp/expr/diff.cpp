@@ -281,4 +281,20 @@ std::vector<Expr> diff(const Expr& y, const std::vector<Expr>& x, Mode mode) {
   return derivatives;
 }
 
+Expr derivative(const Expr& y, const std::vector<Expr>& variables, Mode mode) {
+  Expr result = y;
+  for (size_t k = 0; k < variables.size(); ++k) {
+    result = diff(result, {variables[k]}, mode)[0];
+    const int n = variables[k]->ndim(), last = result->ndim() - n;
+    for (int j = 0, block = y->ndim(); size_t(j) < k && n > 0; block += variables[size_t(j++)]->ndim()) {
+      if (variables[size_t(j)] != variables[k]) continue;
+      Labels permutation = labels_from(0, result->ndim());
+      for (int axis = 0; axis < n; ++axis) std::swap(permutation[size_t(block + axis)], permutation[size_t(last + axis)]);
+      const Expr swapped = transpose(result, permutation);
+      if (swapped->hash < result->hash) result = swapped;
+    }
+  }
+  return result;
+}
+
 }  // namespace matgrad::expr

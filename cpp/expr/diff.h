@@ -19,6 +19,10 @@ enum class Mode : uint8_t {
 /// symbol. All modes give the same simplified expressions.
 std::vector<Expr> diff(const Expr& y, const std::vector<Expr>& x, Mode mode = Mode::Auto);
 
+/// The derivative of y by each of the variables in turn, with the axes of y, of the first variable, of the second, ….
+/// As partial derivatives commute, the blocks of axes of equal variables are put in canonical order.
+Expr derivative(const Expr& y, const std::vector<Expr>& variables, Mode mode = Mode::Auto);
+
 /// A direct operand of a node and the derivative of the node by it, with the axes of the node and then the operand's.
 struct Partial {
   Expr operand;

@@ -202,6 +202,7 @@ Expr Product::finish() {
          replace_unused_labels() || split_closed_components()) {
   }
   if (coefficient_ == 0) factors_.clear();
+  if (auto sum = distributed()) return *sum;
   make_deltas_canonical();
   Lengths lengths(lengths_.begin(), lengths_.begin() + ndim_);
   for (int label = 0; label < ndim_; ++label) {

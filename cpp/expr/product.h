@@ -1,6 +1,7 @@
 // The normal form of products over index labels: the rules that make two ways of writing a product the same node.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "expr/build.h"
@@ -34,6 +35,7 @@ class Product {
   bool replace_unused_labels();
   bool split_closed_components();
   void make_deltas_canonical();
+  std::optional<Expr> distributed() const;
 
   bool is_summed(int label) const { return label >= ndim_; }
   int count(int label) const;

@@ -227,26 +227,63 @@ bool Product::split_closed_components() {
   return false;
 }
 
-/// A δ takes the length that its labels have in other factors.
+/// A δ takes the length that its labels have in other factors, or else in the result.
 void Product::make_deltas_canonical() {
   Lengths best(lengths_.size());
-  for (int round = 0; round < 2; ++round) {
-    for (const Factor& f : factors_) {
-      const bool is_delta = is_form(f, Identity::Form::Delta);
-      for (size_t axis = 0; axis < f.labels.size(); ++axis) {
-        Expr& length = best[size_t(label_of(f.labels[axis]))];
-        if (is_delta == (round == 1) && (round == 0 || !length)) length = common_length(length, f.node->lengths[axis]);
-      }
+  for (const Factor& f : factors_) {
+    if (is_form(f, Identity::Form::Delta)) continue;
+    for (size_t axis = 0; axis < f.labels.size(); ++axis) {
+      Expr& length = best[size_t(label_of(f.labels[axis]))];
+      length = common_length(length, f.node->lengths[axis]);
     }
   }
-  for (Factor& f : factors_) {
-    if (!is_form(f, Identity::Form::Delta)) continue;
-    f.node = delta(common_length(best[size_t(label_of(f.labels[0]))], best[size_t(label_of(f.labels[1]))]));
-    for (char c : f.labels) best[size_t(label_of(c))] = f.node->lengths[0];
+  for (size_t label = 0; label < best.size(); ++label) {
+    if (!best[label]) best[label] = lengths_[label];
   }
-  for (int label = 0; label < ndim_; ++label) {
-    if (best[size_t(label)]) lengths_[size_t(label)] = best[size_t(label)];
+  for (int round = 0; round < 2; ++round) {  // δ[i,j] δ[i,k]: all three are equal
+    for (Factor& f : factors_) {
+      if (!is_form(f, Identity::Form::Delta)) continue;
+      Expr &a = best[size_t(label_of(f.labels[0]))], &b = best[size_t(label_of(f.labels[1]))];
+      a = b = common_length(a, b);
+      f.node = delta(a);
+    }
   }
+  lengths_ = std::move(best);
+}
+
+/// f Σ t = Σ f t for a sum with a term that has a δ, which contracts with f; scalars stay factors of the sum. With
+/// several such sums none is distributed, as the number of terms would multiply.
+std::optional<Expr> Product::distributed() const {
+  auto has_delta = [](const Term& t) {
+    const auto* einsum = t.node->as<Einsum>();
+    if (einsum == nullptr) return t.node->as<Identity>() != nullptr;
+    return std::ranges::any_of(einsum->factors, [](const Factor& f) { return is_form(f, Identity::Form::Delta); });
+  };
+  std::optional<size_t> which;
+  for (size_t k = 0; k < factors_.size(); ++k) {
+    const auto* sum = factors_[k].node->as<Sum>();
+    if (sum == nullptr || factors_[k].exponent != 1 || factors_[k].guard) continue;
+    if (!std::ranges::any_of(sum->terms, has_delta)) continue;
+    if (which) return std::nullopt;
+    which = k;
+  }
+  if (!which) return std::nullopt;
+  std::vector<Factor> scalars, others;
+  for (size_t k = 0; k < factors_.size(); ++k) {
+    if (k != *which) (factors_[k].labels.empty() ? scalars : others).push_back(factors_[k]);
+  }
+  const Labels& labels = factors_[*which].labels;
+  const bool contracts = std::ranges::any_of(labels, [this](char c) { return is_summed(label_of(c)); });
+  if (others.empty() && !contracts) return std::nullopt;
+  const Lengths lengths(lengths_.begin(), lengths_.begin() + ndim_);
+  std::vector<Term> terms;
+  for (const Term& t : factors_[*which].node->as<Sum>()->terms) {
+    std::vector<Factor> factors = others;
+    factors.push_back({t.node, labels});
+    terms.push_back({t.coefficient, einsum(1, std::move(factors), lengths)});
+  }
+  scalars.push_back({sum(std::move(terms), lengths), labels_from(0, ndim_)});
+  return einsum(coefficient_, std::move(scalars), lengths);
 }
 
 }  // namespace matgrad::expr

@@ -40,6 +40,18 @@ void add_flattened(std::vector<Term>& terms, double coefficient, const Expr& nod
   terms.push_back(term);
 }
 
+/// Whether an expression has axes whose length isn't that of a tensor: those of a δ, or along which it is repeated.
+bool takes_lengths(const Expr& node) {
+  const auto* einsum = node->as<Einsum>();
+  if (einsum == nullptr) return node->as<Identity>() != nullptr;
+  Labels own;
+  for (const Factor& f : einsum->factors) {
+    if (f.node->as<Identity>() != nullptr) return true;
+    own += f.labels;
+  }
+  return std::ranges::any_of(labels_from(0, node->ndim()), [&](char c) { return own.find(c) == Labels::npos; });
+}
+
 /// Merges equal terms and sorts them.
 void merge(std::vector<Term>& terms) {
   std::ranges::stable_sort(terms, {}, [](const Term& t) { return t.node->hash; });
@@ -276,9 +288,12 @@ Expr sum(std::vector<Term> given, Lengths lengths) {
     }
     add_flattened(terms, t.coefficient, t.node);
   }
-  // a number has the same axes as the other terms
   for (Term& t : terms) {
-    if (const auto value = as_full(t.node)) t = {t.coefficient * *value, full(1, lengths)};
+    if (const auto value = as_full(t.node)) {
+      t = {t.coefficient * *value, full(1, lengths)};
+    } else if (t.node->lengths != lengths && takes_lengths(t.node)) {
+      t = unit_term(t.coefficient, broadcast(t.node, labels_from(0, t.node->ndim()), lengths));
+    }
   }
   merge(terms);
   while (terms.size() > 1 && factor_out(terms, lengths)) {

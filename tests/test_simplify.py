@@ -308,3 +308,11 @@ def test_hessians_are_symmetric_expressions():
     A = mg.matrix("A")
     for f in (x @ A @ x, mg.logsumexp(A @ x + b), np.linalg.norm(x - a), (a @ x) * (x @ b), np.sum(np.exp(A @ x))):
         assert f.diff(x, x).T.equals(f.diff(x, x)), str(f)
+
+
+def test_a_number_repeated_along_different_lengths_is_not_symmetric():
+    t = mg.scalar("t")
+    base = np.broadcast_to(t * t, (3, 2))
+    assert base.T.shape == (2, 3)
+    assert not base.T.equals(base)
+    assert (base ** (t * np.full((3, 2), 2.5))).diff(t).shape == (3, 2)

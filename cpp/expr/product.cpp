@@ -225,7 +225,7 @@ Expr intern_product(double coefficient, std::vector<Factor> factors, Lengths len
   }
   Einsum product{coefficient, std::move(factors)};
   bool symmetric = false;
-  if (ndim == 2 && !product.factors.empty()) {
+  if (ndim == 2 && lengths[0] == lengths[1] && !product.factors.empty()) {
     std::vector<Factor> transposed = product.factors;
     for (Factor& f : transposed) {
       for (char& label : f.labels) {

@@ -289,7 +289,8 @@ Expr derivative(const Expr& y, const std::vector<Expr>& variables, Mode mode) {
     for (int j = 0, block = y->ndim(); size_t(j) < k && n > 0; block += variables[size_t(j++)]->ndim()) {
       if (variables[size_t(j)] != variables[k]) continue;
       Labels permutation = labels_from(0, result->ndim());
-      for (int axis = 0; axis < n; ++axis) std::swap(permutation[size_t(block + axis)], permutation[size_t(last + axis)]);
+      for (int axis = 0; axis < n; ++axis)
+        std::swap(permutation[size_t(block + axis)], permutation[size_t(last + axis)]);
       const Expr swapped = transpose(result, permutation);
       if (swapped->hash < result->hash) result = swapped;
     }

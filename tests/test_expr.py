@@ -1,6 +1,8 @@
 """Expressions in Python: symbols, operators, errors, derivatives, layouts."""
 
+import copy
 import operator
+import pickle
 import threading
 
 import numpy as np
@@ -323,3 +325,18 @@ def test_expressions_may_be_built_by_several_threads_and_leave_nothing_behind():
     for thread in threads:
         thread.join()
     assert _core.live_nodes() <= before
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickled_expression_is_the_same_expression(protocol):
+    S, P, n = mg.matrix("S", symmetric=True), mg.matrix("P", 3, 4), mg.vector("n", "length")
+    loss = np.sum((X - U @ V) ** 2)
+    for f in [
+        t, x, S, n, 2 * x + 1, x.shape[0] * t, n[1:].shape[0] * t, loss, loss.diff(V, V), mg.logdet(X).diff(X),
+        np.max(X, 0), mg.softmax(X, 1), X[1:, ::2], P[0], P.reshape(4, 3) * np.ones((4, 3)), np.kron(A, B).diff(A),
+        np.where(x > 0, x, y).diff(x), x * np.arange(3, dtype=np.float32), np.linalg.norm(x).diff(x, x),
+    ]:  # fmt: skip
+        again = pickle.loads(pickle.dumps(f, protocol))
+        assert again.equals(f)
+        assert [e.name for e in again.symbols] == [e.name for e in f.symbols]
+        assert copy.deepcopy(f).equals(f)

@@ -9,5 +9,6 @@ void bind_closed_form(pybind11::module_& module);
 void bind_config(pybind11::module_& module);
 void bind_expr(pybind11::module_& module);
 void bind_map(pybind11::module_& module);
+void bind_pickle(pybind11::module_& module);
 
 }  // namespace matgrad::bindings

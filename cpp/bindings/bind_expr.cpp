@@ -3,6 +3,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
+#include "bindings/constant.h"
 #include "expr/diff.h"
 #include "expr/numpy_api.h"
 #include "expr/print.h"
@@ -49,22 +50,6 @@ Expr symbol(const std::string& name, const py::sequence& shape, bool symmetric) 
   return expr::symbol(name, std::move(lengths), symmetric);
 }
 
-template <class T>
-Expr constant(const ArrayView& array) {
-  const T* values = reinterpret_cast<const T*>(array.data());
-  std::vector<int64_t> lengths(array.shape().begin(), array.shape().end());
-  return expr::array({std::move(lengths), std::vector<T>(values, values + array.size())});
-}
-
-/// A copy of an array that is C-contiguous, float32 or float64.
-Expr array(const py::array& object) {
-  ArrayView view(object.ptr());
-  if (!view.c_contiguous() || !view.aligned()) throw py::value_error("array: must be C-contiguous and aligned");
-  if (view.holds<double>()) return constant<double>(view);
-  if (view.holds<float>()) return constant<float>(view);
-  throw py::type_error("array: must be float32 or float64 in native byte order");
-}
-
 /// Python's own slice of integers.
 expr::SliceBounds slice_bounds(py::handle slice) {
   auto bound = [&](const char* name) {
@@ -107,7 +92,7 @@ void bind_node(py::module_& module) {
 void bind_leaves(py::module_& module) {
   module.def("symbol", &symbol, py::arg("name"), py::arg("shape"), py::arg("symmetric"));
   module.def("number", &expr::number, py::arg("value"));
-  module.def("array", &array, py::arg("values"));
+  module.def("array", &constant, py::arg("values"));
   module.def("delta", [](py::handle length) { return expr::delta(length_of(length)); }, py::arg("length"));
   module.def(
       "slice_matrix",

@@ -23,6 +23,10 @@ std::string shape_names(Operands operands) {
   throw ShapeError(std::string(function) + ": the operands have shapes " + shape_names(operands) + " " + problem);
 }
 
+size_t number_of(char label) {
+  return static_cast<unsigned char>(label);
+}
+
 /// The labels of an operand's axes among those of a result that it broadcasts to.
 Labels aligned(const Expr& x, int ndim) {
   return labels_from(ndim - x->ndim(), x->ndim());
@@ -164,7 +168,8 @@ bool is_condition(const Expr& e) {
   auto* product = e->as<Einsum>();
   return product && product->coefficient == 1 && !product->factors.empty() &&
          std::ranges::all_of(product->factors, [&](const Factor& factor) {
-           bool elementwise = std::ranges::all_of(factor.labels, [&](char label) { return label < e->ndim(); });
+           bool elementwise =
+               std::ranges::all_of(factor.labels, [&](char label) { return int(number_of(label)) < e->ndim(); });
            return elementwise && factor.exponent > 0 && is_condition(factor.node);
          });
 }
@@ -192,22 +197,22 @@ Expr contract(const char* function, Operands operands, const std::vector<Labels>
   for (size_t k = 0; k < operands.size(); ++k) {
     if (labels[k].size() != operands[k]->lengths.size()) fail(function, operands, "which the labels don't fit");
     for (size_t axis = 0; axis < labels[k].size(); ++axis) {
-      Expr& length = lengths.at(size_t(labels[k][axis]));
+      Expr& length = lengths.at(number_of(labels[k][axis]));
       const Expr& here = operands[k]->lengths[axis];
       if (!length || is_one(length)) {
         length = here;
       } else if (!is_one(here) && known_to_differ(length, here)) {
         fail(function, operands, "that don't fit");
       }
-      next = std::max(next, labels[k][axis] + 1);
+      next = std::max(next, int(number_of(labels[k][axis])) + 1);
     }
   }
   std::vector<Factor> factors;
   for (size_t k = 0; k < operands.size(); ++k) {
     Labels distinct = labels[k];
     for (size_t axis = 0; axis < distinct.size(); ++axis) {
-      bool one = is_one(operands[k]->lengths[axis]) && !is_one(lengths[size_t(distinct[axis])]);
-      if (one && distinct[axis] < joined) distinct[axis] = char(next++);
+      bool one = is_one(operands[k]->lengths[axis]) && !is_one(lengths[number_of(distinct[axis])]);
+      if (one && int(number_of(distinct[axis])) < joined) distinct[axis] = char(next++);
     }
     if (next > kMaxLabels) fail(function, operands, "with too many axes");
     factors.push_back(factor(operands[k], std::move(distinct)));

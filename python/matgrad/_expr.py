@@ -93,6 +93,9 @@ class Expr(ArrayMethods):
     def __hash__(self) -> int:
         return hash(self._node)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (list(self._symbols), *_core.to_recipe([self._node, *self._symbols.values()]))
+
     # --- Derivatives ---
 
     def diff(self, *wrt: Expr, layout: Layout = "tensor", mode: Mode = "auto") -> Expr:
@@ -284,6 +287,12 @@ def _index(item: Any) -> int | slice | None:
     except TypeError:
         pass
     raise NotImplementedError(f"indexing an expression by {item!r} is not supported: only integers and slices are")
+
+
+def _restored(names: list[str], rows: list[tuple[Any, ...]], numbers: list[int]) -> Expr:
+    """Return the expression that was pickled."""
+    node, *symbols = _core.from_recipe(rows, numbers)
+    return Expr(node, dict(zip(names, symbols, strict=True)))
 
 
 # --- Operands ---

@@ -213,4 +213,4 @@ FUNCTIONS |= {
         zeros_like, ones_like, full_like, shape, ndim, size, real, copy,
     )
 }  # fmt: skip
-FUNCTIONS |= {"linalg.matrix_transpose": matrix_transpose}
+FUNCTIONS |= {"around": round, "linalg.matrix_transpose": matrix_transpose}

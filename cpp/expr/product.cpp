@@ -162,7 +162,8 @@ bool Product::take_einsum(const Einsum& child, int child_ndim, const Factor& fac
   if (!is_contraction(child, child_ndim)) {
     const bool single = child.factors.size() == 1;
     const bool nonnegative = std::ranges::all_of(child.factors, [](const Factor& f) { return is_nonnegative(f); });
-    if (!distributes || (!is_integer(e) && !single && !nonnegative)) {
+    const bool fits = factors_.size() + child.factors.size() <= size_t(kMaxFactors);
+    if (!distributes || !fits || (!is_integer(e) && !single && !nonnegative)) {
       factors_.push_back(factor);
       return true;
     }
@@ -212,6 +213,9 @@ Expr Product::finish() {
     // a scalar that is a contraction: its coefficient may be another one
     const auto* child = factors_[0].node->as<Einsum>();
     if (child != nullptr) return intern_product(coefficient_ * child->coefficient, child->factors, std::move(lengths));
+  }
+  if (ndim_ > 2) {
+    if (auto sum = permuted_sum()) return *sum;
   }
   make_canonical(factors_, ndim_);
   return intern_product(coefficient_, std::move(factors_), std::move(lengths));

@@ -9,7 +9,7 @@
 namespace matgrad::expr {
 
 /// The most factors that a product is flattened to; operands that would exceed it stay factors of their own.
-constexpr int kMaxFactors = 24;
+constexpr int kMaxFactors = 16;
 
 /// A product on its way to normal form. Labels below ndim are the result's axes.
 class Product {
@@ -36,6 +36,7 @@ class Product {
   bool split_closed_components();
   void make_deltas_canonical();
   std::optional<Expr> distributed() const;
+  std::optional<Expr> permuted_sum() const;
 
   bool is_summed(int label) const { return label >= ndim_; }
   int count(int label) const;
@@ -59,6 +60,9 @@ void make_canonical(std::vector<Factor>& factors, int ndim);
 
 /// The node of a product that is in normal form.
 Expr intern_product(double coefficient, std::vector<Factor> factors, Lengths lengths);
+
+/// Whether a term of a sum has a δ, so that the sum is distributed over what it is multiplied with.
+bool has_delta(const Sum& sum);
 
 /// The label that a character stands for.
 inline int label_of(char c) {

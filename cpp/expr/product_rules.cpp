@@ -13,7 +13,18 @@ bool is_form(const Factor& f, Identity::Form form) {
   return identity != nullptr && identity->form == form;
 }
 
+/// Whether a term has a δ.
+bool is_structured(const Term& t) {
+  const auto* einsum = t.node->as<Einsum>();
+  if (einsum == nullptr) return t.node->as<Identity>() != nullptr;
+  return std::ranges::any_of(einsum->factors, [](const Factor& f) { return is_form(f, Identity::Form::Delta); });
+}
+
 }  // namespace
+
+bool has_delta(const Sum& sum) {
+  return std::ranges::any_of(sum.terms, is_structured);
+}
 
 /// Σ_j δ[i,j] f[j] = f[i]; δ[i,i] = 1.
 bool Product::contract_delta() {
@@ -251,20 +262,15 @@ void Product::make_deltas_canonical() {
   lengths_ = std::move(best);
 }
 
-/// f Σ t = Σ f t for a sum with a term that has a δ, which contracts with f; scalars stay factors of the sum. With
-/// several such sums none is distributed, as the number of terms would multiply.
+/// f Σ t = Σ f t for a sum whose terms have a δ, which contracts with f, and for a sum of two terms one of which has;
+/// scalars stay factors of the sum. Longer sums, or several, aren't distributed: the number of terms would multiply.
 std::optional<Expr> Product::distributed() const {
-  auto has_delta = [](const Term& t) {
-    const auto* einsum = t.node->as<Einsum>();
-    if (einsum == nullptr) return t.node->as<Identity>() != nullptr;
-    return std::ranges::any_of(einsum->factors, [](const Factor& f) { return is_form(f, Identity::Form::Delta); });
-  };
   std::optional<size_t> which;
   for (size_t k = 0; k < factors_.size(); ++k) {
     const auto* sum = factors_[k].node->as<Sum>();
     if (sum == nullptr || factors_[k].exponent != 1 || factors_[k].guard) continue;
-    if (!std::ranges::any_of(sum->terms, has_delta)) continue;
-    if (which) return std::nullopt;
+    if (!has_delta(*sum)) continue;
+    if (which || (!std::ranges::all_of(sum->terms, is_structured) && sum->terms.size() > 2)) return std::nullopt;
     which = k;
   }
   if (!which) return std::nullopt;
@@ -283,6 +289,28 @@ std::optional<Expr> Product::distributed() const {
     terms.push_back({t.coefficient, einsum(1, std::move(factors), lengths)});
   }
   scalars.push_back({sum(std::move(terms), lengths), labels_from(0, ndim_)});
+  return einsum(coefficient_, std::move(scalars), lengths);
+}
+
+/// A sum with its axes permuted is the sum of its terms with their axes permuted. (Of the two sums with two axes that
+/// are each other's transpose, one stands for both.)
+std::optional<Expr> Product::permuted_sum() const {
+  const auto labelled = std::ranges::find_if(factors_, [](const Factor& f) { return !f.labels.empty(); });
+  if (labelled == factors_.end() || labelled->exponent != 1 || labelled->guard) return std::nullopt;
+  const auto* sum = labelled->node->as<Sum>();
+  const Labels in_order = labels_from(0, ndim_);
+  if (sum == nullptr || labelled->labels == in_order) return std::nullopt;
+  if (!std::ranges::is_permutation(labelled->labels, in_order)) return std::nullopt;
+  std::vector<Factor> scalars;
+  for (const Factor& f : factors_) {
+    if (&f == &*labelled) continue;
+    if (!f.labels.empty()) return std::nullopt;
+    scalars.push_back(f);
+  }
+  const Lengths lengths(lengths_.begin(), lengths_.begin() + ndim_);
+  std::vector<Term> terms;
+  for (const Term& t : sum->terms) terms.push_back({t.coefficient, broadcast(t.node, labelled->labels, lengths)});
+  scalars.push_back({expr::sum(std::move(terms), lengths), in_order});
   return einsum(coefficient_, std::move(scalars), lengths);
 }
 

@@ -149,7 +149,7 @@ class Quotient {
     return inner <= (contracts_ ? ndim_ : std::max(ndim_, 2));
   }
 
-  /// common (Σ quotients).
+  /// common (Σ quotients); null if the sum would be distributed again.
   Expr product() const {
     std::vector<Term> quotients;
     Lengths inner_lengths;
@@ -174,7 +174,12 @@ class Quotient {
     }
     Labels labels = kept_;
     for (char axis : shared_) labels += common_.factor.labels[size_t(axis)];
-    return einsum(1, {common_.factor, {sum(std::move(quotients), inner_lengths), labels}}, lengths_);
+    const Expr total = sum(std::move(quotients), inner_lengths);
+    const auto* scaled = total->as<Einsum>();
+    const bool is_scaled = scaled != nullptr && scaled->factors.size() == 1;
+    const auto* inner = is_scaled ? scaled->factors[0].node->as<Sum>() : total->as<Sum>();
+    if (inner != nullptr && has_delta(*inner) && !common_.factor.labels.empty()) return Expr();
+    return einsum(1, {common_.factor, {total, labels}}, lengths_);
   }
 
  private:
@@ -209,6 +214,8 @@ bool factor_out(std::vector<Term>& terms, const Lengths& lengths) {
       common.places.emplace_back(t, k);
     }
   }
+  // a sum of symmetric matrices shows its symmetry best as it is
+  const bool symmetric = std::ranges::all_of(terms, [](const Term& t) { return t.node->symmetric; });
   std::vector<const Common*> order;
   for (const auto& [unused, common] : candidates) {
     if (common.places.size() > 1) order.push_back(&common);
@@ -223,17 +230,29 @@ bool factor_out(std::vector<Term>& terms, const Lengths& lengths) {
       const auto rest = remainder(factors[place.first], place.second, some.factor.exponent);
       return !some.factor.labels.empty() && std::ranges::any_of(rest, is_identity);
     });
-    if (some.places.size() < 2) continue;
+    if (some.places.size() < 2 || (symmetric && !some.factor.labels.empty())) continue;
     some.factor.labels = factors[some.places[0].first][some.places[0].second].labels;
     const Quotient quotient(terms, factors, some, lengths);
     if (!quotient.is_worthwhile()) continue;
     const Expr product = quotient.product();
+    if (!product) continue;
     for (size_t k = some.places.size(); k-- > 0;) terms.erase(terms.begin() + ptrdiff_t(some.places[k].first));
     add_flattened(terms, 1, product);
     merge(terms);
     return true;
   }
   return false;
+}
+
+/// Whether a sum is one that a reader might see; longer ones aren't searched for common factors, which takes long.
+bool is_short(const std::vector<Term>& terms) {
+  constexpr size_t kFactors = 64;
+  size_t count = 0;
+  for (const Term& t : terms) {
+    const auto* einsum = t.node->as<Einsum>();
+    count += einsum == nullptr ? 1 : einsum->factors.size();
+  }
+  return terms.size() > 1 && count <= kFactors;
 }
 
 /// The number to pull out: the greatest common divisor of integers, or the absolute value that all have.
@@ -296,7 +315,7 @@ Expr sum(std::vector<Term> given, Lengths lengths) {
     }
   }
   merge(terms);
-  while (terms.size() > 1 && factor_out(terms, lengths)) {
+  while (is_short(terms) && factor_out(terms, lengths)) {
   }
   if (terms.empty()) return full(0, std::move(lengths));
   if (terms.size() == 1) {

@@ -308,6 +308,17 @@ def test_wrong_derivatives_are_refused(differentiate, error, message):
         differentiate()
 
 
+# --- Printed forms ---
+
+
+def test_an_expression_prints_as_its_formula():
+    g = np.sum((X - U @ V) ** 2).diff(V)
+    assert str(g) == repr(g) == "2 Uᵀ(U V − X)"
+    assert g.to_latex() == r"2 U^\top (U V - X)"
+    assert g._repr_latex_() == r"$\displaystyle 2 U^\top (U V - X)$"
+    assert (A @ x).to_index() == "A[i,j] x[j]"
+
+
 # --- Lifetime ---
 
 

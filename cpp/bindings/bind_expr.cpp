@@ -152,6 +152,10 @@ void bind_calculus(py::module_& module) {
                               "' but must be \"auto\", \"forward\", \"reverse\" or \"cross_country\"");
       },
       py::arg("y"), py::arg("x"), py::arg("mode"));
+  module.def("to_matrix", &expr::to_matrix, py::arg("e"));
+  module.def("to_latex", &expr::to_latex, py::arg("e"));
+  module.def("to_index", &expr::to_index, py::arg("e"));
+  module.def("substitute", &expr::substitute, py::arg("e"), py::arg("replacements"));
   module.def("live_nodes", &expr::live_nodes);
 }
 

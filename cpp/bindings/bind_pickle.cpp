@@ -1,4 +1,4 @@
-// Expressions as tuples for pickling: a recipe has one row a node, operands first, and is followed by the builders.
+// Pickling of nodes: a recipe has one row a node, operands first, and the builders follow it.
 #include <pybind11/stl.h>
 
 #include <unordered_map>
@@ -139,21 +139,27 @@ Expr read(const py::tuple& row, const std::vector<Expr>& made) {
 void bind_pickle(py::module_& module) {
   module.def(
       "to_recipe",
-      [](const std::vector<Expr>& expressions) {
+      [](const Expr& e) {
         Writer writer;
-        std::vector<int> numbers = writer.write_all(expressions);
-        return py::make_tuple(writer.rows(), numbers);
+        writer.write(e);
+        return writer.rows();
       },
-      py::arg("expressions"));
+      py::arg("e"));
   module.def(
       "from_recipe",
-      [](const py::list& rows, const std::vector<size_t>& numbers) {
-        std::vector<Expr> made, results;
+      [](const py::list& rows) {
+        std::vector<Expr> made;
         for (py::handle row : rows) made.push_back(read(py::reinterpret_borrow<py::tuple>(row), made));
-        for (size_t number : numbers) results.push_back(made.at(number));
-        return results;
+        return made.at(made.size() - 1);
       },
-      py::arg("rows"), py::arg("numbers"));
+      py::arg("rows"));
+  py::object node = module.attr("Node");
+  node.attr("__reduce__") = py::cpp_function(
+      [](const py::object& self) {
+        py::module_ core = py::module_::import("matgrad._core");
+        return py::make_tuple(core.attr("from_recipe"), py::make_tuple(core.attr("to_recipe")(self)));
+      },
+      py::name("__reduce__"), py::is_method(node));
 }
 
 }  // namespace matgrad::bindings

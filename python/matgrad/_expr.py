@@ -94,7 +94,7 @@ class Expr(ArrayMethods):
         return hash(self._node)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (list(self._symbols), *_core.to_recipe([self._node, *self._symbols.values()]))
+        return Expr, (self._node, self._symbols)
 
     # --- Derivatives ---
 
@@ -158,6 +158,24 @@ class Expr(ArrayMethods):
         derivative = Expr(node, symbols)
         arranged: Expr = arrange(derivative, 1 if hessian else self.ndim, layout)
         return arranged
+
+    # --- Printed forms ---
+
+    def __str__(self) -> str:
+        return _core.to_matrix(self._node)
+
+    __repr__ = __str__
+
+    def to_latex(self) -> str:
+        """Return the formula in LaTeX, without dollar signs."""
+        return _core.to_latex(self._node)
+
+    def to_index(self) -> str:
+        """Return the formula in index notation; the axes of the result are i, j, k, l, …, then come the summed ones."""
+        return _core.to_index(self._node)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.to_latex()}$"
 
     # --- What needs values ---
 
@@ -287,12 +305,6 @@ def _index(item: Any) -> int | slice | None:
     except TypeError:
         pass
     raise NotImplementedError(f"indexing an expression by {item!r} is not supported: only integers and slices are")
-
-
-def _restored(names: list[str], rows: list[tuple[Any, ...]], numbers: list[int]) -> Expr:
-    """Return the expression that was pickled."""
-    node, *symbols = _core.from_recipe(rows, numbers)
-    return Expr(node, dict(zip(names, symbols, strict=True)))
 
 
 # --- Operands ---

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from bench import problems_expressions as expressions
 from bench import problems_factorization as factorization
 from bench import problems_jacobian as jacobian
 from bench import problems_observed as observed
@@ -51,7 +52,17 @@ class AtMostOver:
         return f"≤ {self.against} + {self.seconds * 1e3:g} ms"
 
 
-Target = AtLeast | OfPeak | AtMostOver
+@dataclass(frozen=True)
+class AtMost:
+    """Ours takes at most `seconds`."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"≤ {self.seconds * 1e6:g} µs" if self.seconds < 1e-3 else f"≤ {self.seconds * 1e3:g} ms"
+
+
+Target = AtLeast | OfPeak | AtMostOver | AtMost
 
 
 @dataclass(frozen=True)
@@ -201,5 +212,18 @@ PROBLEMS = (
         {"n": 6, "m": 5, "k": 2},
         (AtLeast(3),),
     ),
+    Problem(
+        "derive the factorization gradient", expressions.factorization_gradient, {"n": 4}, {"n": 4}, (AtMost(1e-3),)
+    ),
+    Problem("derive the logistic Hessian", expressions.logistic_hessian, {"n": 4}, {"n": 4}, (AtMost(2e-3),)),
+    Problem(
+        "derive the derivative of a polynomial",
+        expressions.polynomial_derivative,
+        {"order": 10},
+        {"order": 3},
+        (AtMost(50e-3),),
+    ),
+    Problem("compiled quadratic gradient", expressions.compiled_gradient, {"n": 4}, {"n": 3}, (*SMALL, AtMost(0.6e-6))),
+    Problem("traced quadratic gradient", expressions.traced_gradient, {"n": 4}, {"n": 3}, (AtMost(1.5e-6),)),
     Problem("new process", new_processes, {}, {}, (AtMostOver(0.030, "numpy"),)),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import machine
 from bench.peers import OURS, PEERS, absent
-from bench.problems import PROBLEMS, AtMostOver, OfPeak, Problem, Target
+from bench.problems import PROBLEMS, AtMost, AtMostOver, OfPeak, Problem, Target
 from bench.timing import Timing, check, time_side_by_side
 
 #: Settings that slow a side down or take cores from it; libraries read them when they are loaded.
@@ -62,6 +62,8 @@ def target_met(target: Target, ours: float | None, peers: Sequence[Timing], peak
     """Say whether a target is met; None if ours or the peer it names wasn't timed."""
     if ours is None:
         return None
+    if isinstance(target, AtMost):
+        return ours <= target.seconds
     if isinstance(target, OfPeak):
         return peak_seconds >= target.share * ours
     rival = fastest(peers, target.against, with_excused=isinstance(target, AtMostOver))

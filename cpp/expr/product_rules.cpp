@@ -264,13 +264,17 @@ void Product::make_deltas_canonical() {
 
 /// f Σ t = Σ f t for a sum whose terms have a δ, which contracts with f, and for a sum of two terms one of which has;
 /// scalars stay factors of the sum. Longer sums, or several, aren't distributed: the number of terms would multiply.
+/// A sum that is only summed along axes is distributed, too: Σ_i (x[i] − m) = Σ_i x[i] − n m.
 std::optional<Expr> Product::distributed() const {
   std::optional<size_t> which;
   for (size_t k = 0; k < factors_.size(); ++k) {
     const auto* sum = factors_[k].node->as<Sum>();
     if (sum == nullptr || factors_[k].exponent != 1 || factors_[k].guard) continue;
-    if (!has_delta(*sum)) continue;
-    if (which || (!std::ranges::all_of(sum->terms, is_structured) && sum->terms.size() > 2)) return std::nullopt;
+    const bool is_alone =
+        std::ranges::all_of(factors_, [&](const Factor& f) { return f.labels.empty() || &f == &factors_[k]; });
+    if (!has_delta(*sum) && !is_alone) continue;
+    if (which || (!is_alone && !std::ranges::all_of(sum->terms, is_structured) && sum->terms.size() > 2))
+      return std::nullopt;
     which = k;
   }
   if (!which) return std::nullopt;

@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
+#include "bindings/results.h"
 #include "bindings/signature.h"
 #include "bindings/without_gil.h"
 #include "matgrad/closed_form.h"
@@ -54,9 +55,6 @@ const ClosedForm kClosedForms[] = {
     {"core_product", Signature("C(p,k),v(k,m)->(p,m)"), MATGRAD_BOTH(core_product)},
 };
 
-/// Work below this many elements, read and written, isn't worth releasing the GIL for.
-constexpr int64_t kKeepGil = 1 << 12;
-
 [[noreturn]] void shape_error(const ClosedForm& form, const std::string& what) {
   throw py::value_error(std::string(form.name) + ": " + what);
 }
@@ -76,15 +74,13 @@ class Call {
     if (form_.sparse) check_indices((*extras.indices)[0], (*extras.indices)[1]);
     size_t count = form_.signature.outputs.size();
     bool many = count > 1;
-    if (many && out != Py_None && (!PyTuple_Check(out) || size_t(PyTuple_GET_SIZE(out)) != count)) {
-      throw py::type_error(std::string(form_.name) + ": out must be a tuple of " + std::to_string(count) + " arrays");
-    }
+    if (many) check_out_tuple(form_.name, out, count);
     std::array<py::object, kMaxOutputs> results, temporaries;
     for (size_t k = 0; k < count; ++k) {
       PyObject* given = many && out != Py_None ? PyTuple_GET_ITEM(out, k) : out;
       prepare_result(k, given, results[k], temporaries[k]);
     }
-    if (many && out != Py_None) check_distinct(out);
+    if (many && out != Py_None) check_distinct(form_.name, out);
     execute();
     for (size_t k = 0; k < count; ++k) {
       if (temporaries[k]) results[k][py::ellipsis()] = temporaries[k];
@@ -227,7 +223,7 @@ class Call {
     const Shape shape(lengths.data(), ndim);
     auto& operand = problems_.out[k];
     if (given != Py_None) {
-      check_out(given, shape);
+      check_out<T>(form_.name, given, shape);
       result = py::reinterpret_borrow<py::object>(given);
       ArrayView view(given);
       if (!view.c_contiguous() || !view.aligned() || overlaps_an_input(view)) {
@@ -249,40 +245,11 @@ class Call {
     elements_ += stride;
   }
 
-  void check_out(PyObject* given, Shape shape) {
-    auto out = [this] { return std::string(form_.name) + ": out "; };
-    const char* must = sizeof(T) == 4 ? " but must be a numpy.ndarray of dtype float32"
-                                      : " but must be a numpy.ndarray of dtype float64";
-    if (!is_exact_array(given)) throw py::type_error(out() + "is of type " + Py_TYPE(given)->tp_name + must);
-    ArrayView view(given);
-    if (!view.holds<T>()) {
-      throw py::type_error(out() + "has dtype " + std::string(py::str(py::handle(given).attr("dtype").attr("str"))) +
-                           must + " in native byte order");
-    }
-    if (!std::ranges::equal(view.shape(), shape)) {
-      throw py::value_error(out() + "has shape " + to_string(view.shape()) + " but must be " + to_string(shape));
-    }
-    if (!view.writeable()) throw py::value_error(out() + "is read-only");
-  }
-
   bool overlaps_an_input(const ArrayView& out) const {
     for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
       if (operands_[k] != Py_None && may_overlap(out, ArrayView(operands_[k]))) return true;
     }
     return false;
-  }
-
-  /// Raises ValueError if two of the arrays in a tuple `out` share memory.
-  void check_distinct(PyObject* out) const {
-    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(out); ++k) {
-      for (Py_ssize_t other = 0; other < k; ++other) {
-        py::handle a = PyTuple_GET_ITEM(out, k), b = PyTuple_GET_ITEM(out, other);
-        if (a.is_none() || b.is_none() || !may_overlap(ArrayView(a.ptr()), ArrayView(b.ptr()))) continue;
-        if (py::module_::import("numpy").attr("shares_memory")(a, b).template cast<bool>()) {
-          throw py::value_error(std::string(form_.name) + ": out has arrays that overlap each other");
-        }
-      }
-    }
   }
 
   void execute() {
@@ -379,20 +346,9 @@ PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     PyErr_Format(PyExc_TypeError, "%s takes %zu arguments but got %zd", form.name, expected, nargs);
     return nullptr;
   }
-  try {
-    return dispatch(form, args, parse_extras(form, args + operands), args[expected - 1]).release().ptr();
-  } catch (py::error_already_set& error) {
-    error.restore();
-  } catch (const py::builtin_exception& error) {
-    error.set_error();
-  } catch (const std::invalid_argument& error) {
-    PyErr_Format(PyExc_ValueError, "%s: %s", form.name, error.what());
-  } catch (const std::bad_alloc&) {
-    PyErr_Format(PyExc_MemoryError, "%s: not enough memory for intermediate results", form.name);
-  } catch (const std::exception& error) {
-    PyErr_Format(PyExc_RuntimeError, "%s: %s", form.name, error.what());
-  }
-  return nullptr;
+  return with_python_errors(form.name, [&] {
+    return dispatch(form, args, parse_extras(form, args + operands), args[expected - 1]);
+  });
 }
 
 }  // namespace

@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   matgrad::bindings::bind_expr(module);
   matgrad::bindings::bind_map(module);
   matgrad::bindings::bind_pickle(module);
+  matgrad::bindings::bind_function(module);
 }

@@ -73,6 +73,21 @@ struct MapKernels {
                 int64_t y_step, T* out);
 };
 
+/// Sums and products, element by element (arithmetic-inl.h). Steps are as in BinaryFunction.
+template <class T>
+struct ArithmeticKernels {
+  /// out[i] = a x[i] + b y[i]. out may be an operand of step 1.
+  void (*combine)(int64_t n, T a, const T* x, int64_t x_step, T b, const T* y, int64_t y_step, T* out);
+  /// out[i] = a x[i] y[i]. out may be an operand of step 1.
+  void (*multiply)(int64_t n, T a, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out);
+  /// out[i] += x[i] y[i].
+  void (*multiply_add)(int64_t n, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out);
+  /// out[i] = 1 / x[i]. out may be x.
+  void (*reciprocal)(int64_t n, const T* x, T* out);
+  /// Σ x[i].
+  T (*sum)(int64_t n, const T* x);
+};
+
 /// Σ exp(x[j] − m): the sum over x[j] ≠ m, and the number of x[j] = m.
 template <class T>
 struct SumOfExponentials {
@@ -157,6 +172,7 @@ struct ProductKernels {
 template <class T>
 struct Table {
   MapKernels<T> map;
+  ArithmeticKernels<T> arithmetic;
   QuadraticKernels<T> quadratic;
   JacobianKernels<T> jacobian;
   ReduceKernels<T> reduce;

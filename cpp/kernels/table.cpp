@@ -1,4 +1,5 @@
 // The kernels of one instruction set; compiled once for each, with MATGRAD_ISA its name as an identifier.
+#include "kernels/arithmetic-inl.h"
 #include "kernels/factorization-inl.h"
 #include "kernels/jacobian-inl.h"
 #include "kernels/kernels.h"
@@ -16,6 +17,7 @@ namespace {
 template <class T>
 constexpr Table<T> make_table() {
   return {.map = map_kernels<T>(),
+          .arithmetic = arithmetic_kernels<T>(),
           .quadratic = quadratic_kernels<T>(),
           .jacobian = jacobian_kernels<T>(),
           .reduce = reduce_kernels<T>(),

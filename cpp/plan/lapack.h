@@ -1,0 +1,17 @@
+// LAPACK's functions for the triangular factorization of matrices, as function pointers that are supplied from outside.
+#pragma once
+
+namespace matgrad::plan {
+
+/// Arguments as in Fortran.
+template <class T>
+struct Lapack {
+  void (*getrf)(int* m, int* n, T* a, int* lda, int* pivots, int* info) = nullptr;
+  void (*getrs)(char* trans, int* n, int* columns, T* a, int* lda, int* pivots, T* b, int* ldb, int* info) = nullptr;
+};
+
+/// The functions of one precision; to be set before a program that needs them runs.
+template <class T>
+inline Lapack<T> lapack{};
+
+}  // namespace matgrad::plan

@@ -1,0 +1,279 @@
+// Lowering: the nodes of an expression become steps over buffers.
+#include "plan/lower.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "expr/build.h"
+#include "expr/op.h"
+#include "plan/arena.h"
+#include "plan/map_function.h"
+
+namespace matgrad::plan {
+
+using namespace expr;
+
+namespace {
+
+std::vector<int64_t> contiguous_strides(const Shape& shape) {
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = 1;
+  for (size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) strides[axis] = stride;
+  return strides;
+}
+
+bool is_contiguous(const View& view) {
+  const auto wanted = contiguous_strides(view.shape);
+  for (size_t axis = 0; axis < wanted.size(); ++axis) {
+    if (view.shape[axis] == 0) return true;
+    if (view.shape[axis] != 1 && view.strides[axis] != wanted[axis]) return false;
+  }
+  return true;
+}
+
+View permuted(const View& view, const std::vector<int>& axes) {
+  View result{view.place, {}, {}};
+  for (int axis : axes) {
+    result.shape.push_back(view.shape[size_t(axis)]);
+    result.strides.push_back(view.strides[size_t(axis)]);
+  }
+  return result;
+}
+
+}  // namespace
+
+void Lowering::place(const Expr& node, int buffer) {
+  const Shape shape = lengths_.shape(node);
+  views_[node.get()] = {{buffer, 0}, shape, contiguous_strides(shape)};
+}
+
+View Lowering::new_buffer(Shape shape) {
+  const int64_t count = element_count(shape);
+  if (sizes_.empty() || count > *std::ranges::max_element(sizes_)) plan_.largest = shape;
+  sizes_.push_back(count);
+  const auto strides = contiguous_strides(shape);
+  return {{plan_.buffers.arena() + int(sizes_.size()) - 1, 0}, std::move(shape), strides};
+}
+
+View Lowering::new_buffer_like(const View& view) {
+  std::vector<int> axes(view.shape.size());
+  std::iota(axes.begin(), axes.end(), 0);
+  std::ranges::stable_sort(axes, [&](int a, int b) {
+    return std::abs(view.strides[size_t(a)]) > std::abs(view.strides[size_t(b)]);
+  });
+  Shape stored;
+  for (int axis : axes) stored.push_back(view.strides[size_t(axis)] == 0 ? 1 : view.shape[size_t(axis)]);
+  const View buffer = new_buffer(stored);
+  View result{buffer.place, view.shape, std::vector<int64_t>(axes.size(), 0)};
+  for (size_t k = 0; k < axes.size(); ++k) {
+    if (view.strides[size_t(axes[k])] != 0) result.strides[size_t(axes[k])] = buffer.strides[k];
+  }
+  return result;
+}
+
+View Lowering::in_order(const View& view, const std::vector<int>& axes) {
+  const View wanted = permuted(view, axes);
+  if (is_contiguous(wanted)) return wanted;
+  const View copy = new_buffer(wanted.shape);
+  const Operand to = copy.operand(), from = wanted.operand();
+  emit({.op = RowOp::Scale}, wanted.shape, {&to, &from});
+  return copy;
+}
+
+View Lowering::number(double value, Shape shape) {
+  plan_.numbers.push_back(value);
+  const size_t ndim = shape.size();
+  return {{plan_.buffers.numbers(), int64_t(plan_.numbers.size()) - 1}, std::move(shape),
+          std::vector<int64_t>(ndim, 0)};
+}
+
+void Lowering::emit(const Elementwise& step, const Lengths& lengths, const Operands& operands) {
+  for (size_t label = 0; label < lengths.size(); ++label) {
+    if (lengths[label] == 0 && operands[0]->strides[label] != 0) return;
+  }
+  emit(elementwise(step, lengths, operands));
+}
+
+View Lowering::view(const Expr& node) {
+  const auto known = views_.find(node.get());
+  if (known != views_.end()) return known->second;
+  Shape shape = lengths_.shape(node);
+  View result;
+  if (node->as<Size>() || node->as<SliceLength>()) {
+    result = number(lengths_.value(node), std::move(shape));
+  } else if (node->as<Einsum>()) {
+    result = lower_einsum(node);
+  } else if (auto* sum = node->as<Sum>()) {
+    result = lower_sum(*sum, std::move(shape));
+  } else if (auto* map = node->as<Map>()) {
+    result = lower_map(*map, std::move(shape));
+  } else if (auto* reduce = node->as<Reduce>()) {
+    result = lower_reduce(*reduce, std::move(shape));
+  } else if (auto* linalg = node->as<Linalg>()) {
+    result = lower_linalg(*linalg, std::move(shape));
+  } else if (node->as<Identity>()) {
+    ProductFactor factor{.identity = node};
+    factor.labels = labels_from(0, node->ndim());
+    result = lower_product(*this, 1, {factor}, shape, shape);
+  } else {
+    throw std::invalid_argument("the expression contains a symbol that is not an argument");
+  }
+  return views_[node.get()] = result;
+}
+
+void Lowering::lower(const Expr& node) {
+  const auto* linalg = node->as<Linalg>();
+  const bool is_lazy = node->as<Identity>() || node->as<Size>() || node->as<SliceLength>() ||
+                       (linalg && linalg->op == LinalgOp::Inverse);
+  if (!is_lazy) view(node);
+}
+
+View Lowering::power(const Expr& node, double exponent, bool guard) {
+  if (exponent == 1) return view(node);
+  const auto [known, is_new] = powers_.insert({{node.get(), exponent, guard}, {}});
+  if (!is_new) return known->second;
+  const View base = view(node), result = new_buffer_like(base);
+  const Operand to = result.operand(), from = base.operand();
+  emit({.op = RowOp::Power, .a = exponent}, base.shape, {&to, &from});
+  if (guard) emit({.op = RowOp::Select}, base.shape, {&to, &to, &from});
+  return known->second = result;
+}
+
+View Lowering::lower_einsum(const Expr& node) {
+  const auto& einsum = *node->as<Einsum>();
+  const Shape shape = lengths_.shape(node);
+  double coefficient = einsum.coefficient;
+  if (einsum.factors.empty()) return number(coefficient, shape);
+  std::vector<int64_t> lengths = shape;
+  std::vector<ProductFactor> factors;
+  for (const Factor& factor : einsum.factors) {
+    for (size_t axis = 0; axis < factor.labels.size(); ++axis) {
+      const auto label = size_t(factor.labels[axis]);
+      if (label >= lengths.size()) lengths.resize(label + 1, 1);
+      lengths[label] = lengths_.length(factor.node->lengths[axis]);
+    }
+    if (factor.node->as<Size>() || factor.node->as<SliceLength>()) {
+      coefficient *= std::pow(lengths_.value(factor.node), factor.exponent);
+      continue;
+    }
+    ProductFactor& made = factors.emplace_back();
+    made.labels = factor.labels;
+    made.guard = factor.guard;
+    const auto* linalg = factor.node->as<Linalg>();
+    const bool is_plain = factor.exponent == 1 && !factor.guard;
+    if (factor.node->as<Identity>() && is_plain) {
+      made.identity = factor.node;
+    } else if (linalg && linalg->op == LinalgOp::Inverse && is_plain && factor.node->ndim() == 2 &&
+               !is_lowered(factor.node)) {
+      made.inverse = factor.node;
+      made.view.shape = lengths_.shape(factor.node);
+      made.view.strides = contiguous_strides(made.view.shape);
+    } else {
+      made.view = power(factor.node, factor.exponent, factor.guard);
+    }
+  }
+  return lower_product(*this, coefficient, factors, shape, lengths);
+}
+
+View Lowering::lower_sum(const Sum& sum, Shape shape) {
+  const View result = new_buffer(shape);
+  const Operand to = result.operand();
+  std::vector<Operand> terms;
+  for (const Term& term : sum.terms) terms.push_back(view(term.node).operand());
+  emit({.op = RowOp::Combine, .a = sum.terms[0].coefficient, .b = sum.terms[1].coefficient}, shape,
+       {&to, &terms[0], &terms[1]});
+  for (size_t k = 2; k < terms.size(); ++k) {
+    emit({.op = RowOp::Combine, .b = sum.terms[k].coefficient}, shape, {&to, &to, &terms[k]});
+  }
+  return result;
+}
+
+View Lowering::lower_map(const Map& map, Shape shape) {
+  std::vector<View> views;
+  for (const Expr& operand : map.operands) views.push_back(view(operand));
+  const bool alike = std::ranges::all_of(views, [&](const View& v) { return v.strides == views[0].strides; });
+  const View result = alike ? new_buffer_like(views[0]) : new_buffer(shape);
+  std::vector<Operand> operands{result.operand()};
+  for (const View& v : views) operands.push_back(v.operand());
+  Operands pointers;
+  for (const Operand& operand : operands) pointers.push_back(&operand);
+  emit({.op = RowOp::Map, .function = map.op, .kernel = find_kernel(*map.op)}, shape, pointers);
+  return result;
+}
+
+View Lowering::lower_reduce(const Reduce& reduce, Shape shape) {
+  const View operand = view(reduce.operand);
+  std::vector<int> order;
+  int64_t length = 1;
+  for (int axis = 0; axis < int(operand.shape.size()); ++axis) {
+    if (reduce.axes.find(char(axis)) == Labels::npos) order.push_back(axis);
+  }
+  for (char axis : reduce.axes) {
+    order.push_back(axis);
+    length *= operand.shape[size_t(axis)];
+  }
+  const int64_t count = element_count(shape);
+  const bool has_identity = reduce.reduction == Reduction::Prod || reduce.reduction == Reduction::LogSumExp;
+  if (length == 0 && count > 0 && !has_identity) {
+    throw ShapeError(std::string("the ") + (reduce.reduction == Reduction::Max ? "maximum" : "minimum") +
+                     " of no elements does not exist");
+  }
+  const View rows = in_order(operand, order), result = new_buffer(std::move(shape));
+  emit(RowReduction{reduce.reduction, count, length, {result.place, rows.place}});
+  return result;
+}
+
+const Lowering::Factorization& Lowering::factorization(const Expr& matrix) {
+  const auto [known, is_new] = factorizations_.insert({matrix.get(), {}});
+  if (!is_new) return known->second;
+  const View stack = view(matrix), copy = new_buffer(stack.shape);
+  const Operand to = copy.operand(), from = stack.operand();
+  emit({.op = RowOp::Scale}, stack.shape, {&to, &from});
+  Shape shape = stack.shape;
+  const int64_t n = shape.back();
+  shape.pop_back();
+  const View pivots = new_buffer(shape);
+  shape.pop_back();
+  known->second = {copy.place, pivots.place, element_count(shape), n};
+  emit(Factorize{known->second.count, n, {copy.place, pivots.place}});
+  return known->second;
+}
+
+void Lowering::emit_solve(Solve step) {
+  plan_.can_fail = true;
+  emit(step);
+}
+
+View Lowering::lower_linalg(const Linalg& linalg, Shape shape) {
+  const Factorization& lu = factorization(linalg.operand);
+  const View result = new_buffer(std::move(shape));
+  if (linalg.op == LinalgOp::Inverse) {
+    emit_solve({lu.count, lu.n, lu.n, true, true, {result.place, lu.matrices, lu.pivots}});
+  } else {
+    emit(Determinant{linalg.op, lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
+  }
+  return result;
+}
+
+Plan Lowering::finish(const std::vector<Expr>& roots) {
+  const Buffers& buffers = plan_.buffers;
+  std::map<int, Place> places;  // of buffers that were intermediate, in the end
+  for (size_t k = 0; k < roots.size(); ++k) {
+    const View value = view(roots[k]);
+    plan_.result_shapes.push_back(value.shape);
+    const int buffer = value.place.buffer;
+    if (buffer >= buffers.arena() && is_contiguous(value) && !places.contains(buffer) &&
+        sizes_[size_t(buffer - buffers.arena())] == element_count(value.shape)) {
+      places[buffer] = {buffers.result(int(k)), 0};
+    } else {
+      const Operand to{{buffers.result(int(k)), 0}, contiguous_strides(value.shape)}, from = value.operand();
+      emit({.op = RowOp::Scale}, value.shape, {&to, &from});
+    }
+  }
+  assign_places(plan_, sizes_, std::move(places));
+  return std::move(plan_);
+}
+
+}  // namespace matgrad::plan

@@ -1,0 +1,108 @@
+// Lowering: the nodes of an expression become steps over buffers.
+#pragma once
+
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "expr/node.h"
+#include "plan/nest.h"
+#include "plan/shape.h"
+#include "plan/step.h"
+
+namespace matgrad::plan {
+
+/// A tensor: its shape, where it starts, and its strides.
+struct View {
+  Place place{};
+  Shape shape{};
+  std::vector<int64_t> strides{};
+  Operand operand() const { return {place, strides}; }
+};
+
+/// A factor of a product that is being lowered: a tensor over labels, or an identity.
+struct ProductFactor {
+  View view{};
+  expr::Labels labels{};
+  expr::Expr identity{};  ///< null if it is a tensor
+  expr::Expr inverse{};   ///< the inverse that the tensor will be if it's wanted as such; null if the tensor exists
+  bool guard = false;
+};
+
+/// What is common to lowering all nodes of a program.
+class Lowering {
+ public:
+  Lowering(const LengthTable& lengths, const Buffers& buffers) : lengths_(lengths) { plan_.buffers = buffers; }
+
+  /// Says where the value of a node that needs no steps is: a symbol or an array.
+  void place(const expr::Expr& node, int buffer);
+  /// Lowers a node whose operands are lowered, unless it is better lowered by the products that it is part of.
+  void lower(const expr::Expr& node);
+  /// Writes the values of the roots into the results, and decides where intermediate results are.
+  Plan finish(const std::vector<expr::Expr>& roots);
+
+  /// The value of a node.
+  View view(const expr::Expr& node);
+  /// Whether the value of a node exists.
+  bool is_lowered(const expr::Expr& node) const { return views_.contains(node.get()); }
+
+  void emit(Step step) { plan_.steps.push_back(std::move(step)); }
+  /// Emits an elementwise step unless there are no elements.
+  void emit(const Elementwise& step, const Lengths& lengths, const Operands& operands);
+  /// A new buffer in C order.
+  View new_buffer(Shape shape);
+  View number(double value, Shape shape);
+
+  /// The factorization of a stack of matrices and its pivots.
+  struct Factorization {
+    Place matrices, pivots;
+    int64_t count, n;
+  };
+  const Factorization& factorization(const expr::Expr& matrix);
+  /// Emits a step that solves with a factorization; it fails if the matrix is singular.
+  void emit_solve(Solve step);
+
+  /// Contractions that are known, by what they are made of: where the result is, and its strides by label.
+  std::map<std::string, Operand> contractions{};
+
+ private:
+  View lower_einsum(const expr::Expr& node);
+  View lower_sum(const expr::Sum& sum, Shape shape);
+  View lower_map(const expr::Map& map, Shape shape);
+  View lower_reduce(const expr::Reduce& reduce, Shape shape);
+  View lower_linalg(const expr::Linalg& linalg, Shape shape);
+  View power(const expr::Expr& node, double exponent, bool guard);
+  /// Like new_buffer, but with axes in the order of another view; those along which that is repeated take no memory.
+  View new_buffer_like(const View& view);
+  /// The view with its axes permuted, copied into C order if it isn't in it.
+  View in_order(const View& view, const std::vector<int>& axes);
+
+  const LengthTable& lengths_;
+  Plan plan_{};
+  std::vector<int64_t> sizes_{};  ///< of buffers from plan_.buffers.arena() on
+  std::map<const expr::Node*, View> views_{};
+  std::map<std::tuple<const expr::Node*, double, bool>, View> powers_{};
+  std::map<const expr::Node*, Factorization> factorizations_{};
+};
+
+/// coefficient Π factors, summed over labels from `shape.size()` on; `lengths` are those of all labels.
+View lower_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors, Shape shape,
+                   const std::vector<int64_t>& lengths);
+
+/// A product of strided tensors over labels; the result's labels are those that it depends on.
+struct Product {
+  Lengths lengths{};
+  struct Factor : Operand {
+    expr::Expr inverse{};  ///< the inverse that it is, of which only the offset and strides are known; else null
+  };
+  std::vector<Factor> factors{};
+  double coefficient = 1;
+  Operand result{};
+  bool is_final = true;  ///< whether the result stays as it is
+};
+
+/// Emits the steps that contract a product into its result.
+void lower_contraction(Lowering& lowering, Product product);
+
+}  // namespace matgrad::plan

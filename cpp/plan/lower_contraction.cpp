@@ -1,0 +1,362 @@
+// Contractions: a product of tensors becomes products of two, each of which is one step where it can be.
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include "plan/lower.h"
+
+namespace matgrad::plan {
+
+namespace {
+
+using expr::Expr;
+
+Set bit(int label) { return Set(1) << label; }
+
+/// Lowers one product.
+class Contractor {
+ public:
+  Contractor(Lowering& lowering, Product product)
+      : lowering_(lowering), lengths_(std::move(product.lengths)), tensors_(std::move(product.factors)),
+        scale_(product.coefficient), result_(std::move(product.result)), is_final_(product.is_final) {}
+
+  void run() {
+    const Set wanted = result_.labels();
+    Set present = wanted;
+    for (const auto& tensor : tensors_) present |= tensor.labels();
+    for (size_t label = 0; label < lengths_.size(); ++label) {
+      if (!(present >> label & 1)) scale_ *= double(lengths_[label]);
+    }
+    if (tensors_.empty()) return lowering_.emit({.op = RowOp::Fill, .a = scale_}, lengths_, {&result_});
+    if (tensors_.size() > size_t(kMaxMembers)) throw std::invalid_argument("a product has more than 64 factors");
+    if (tensors_.size() > 1) {
+      for (size_t k = 0; k < tensors_.size(); ++k) sum_own_labels(k, wanted);
+    }
+    for (size_t k = 0; k < tensors_.size(); ++k) members_.push_back(bit(int(k)));
+    const size_t factors = tensors_.size();
+    std::vector<Set> labels;
+    for (const auto& tensor : tensors_) labels.push_back(tensor.labels());
+    const auto is_known = [&](Set members) { return lowering_.contractions.contains(key(members, kept(members))); };
+    const auto order = contraction_order(lengths_, labels, wanted, is_known);
+    for (size_t k = 0; k < order.size(); ++k) {
+      const auto [left, right] = order[k];
+      const Set members = members_[size_t(left)] | members_[size_t(right)];
+      const bool is_last = k + 1 == order.size();
+      const bool fits = is_last && (wanted & ~(tensor(left).labels() | tensor(right).labels())) == 0;
+      const Set keeps = is_last ? wanted & (tensor(left).labels() | tensor(right).labels()) : kept(members);
+      const std::string name = key(members, keeps);
+      const auto known = lowering_.contractions.find(name);
+      if (known != lowering_.contractions.end()) {
+        add(recalled(known->second, members), members);
+      } else if (fits) {
+        contract(tensor(left), tensor(right), keeps, scale_, &result_);
+        if (is_final_ && scale_ == 1) remember(name, members, result_);
+        return;
+      } else {
+        const Operand made = contract(tensor(left), tensor(right), keeps, 1, nullptr);
+        remember(name, members, made);
+        add(made, members);
+      }
+    }
+    finish(tensors_.back(), factors == 1);
+  }
+
+ private:
+  using Factor = Product::Factor;
+
+  Factor& tensor(int k) { return tensors_[size_t(k)]; }
+  void add(const Operand& made, Set members) {
+    tensors_.push_back({made, {}});
+    members_.push_back(members);
+  }
+
+  /// The last tensor becomes the result.
+  void finish(Factor& last, bool is_only) {
+    exist(last);
+    const Set summed = last.labels() & ~result_.labels(), missing = result_.labels() & ~last.labels();
+    if (summed == 0) {
+      lowering_.emit({.op = RowOp::Scale, .a = scale_}, lengths_, {&result_, &last});
+    } else if (missing == 0) {
+      sum_of_products({&last}, result_, summed, scale_);
+    } else {
+      const Operand sum = fresh(by_descending_stride(last, last.labels() & ~summed));
+      sum_of_products({&last}, sum, summed, 1);
+      lowering_.emit({.op = RowOp::Scale, .a = scale_}, lengths_, {&result_, &sum});
+    }
+    if (is_only && is_final_ && scale_ == 1 && missing == 0) remember(key(1, result_.labels()), 1, result_);
+  }
+
+  /// Makes sure that a tensor that may be an inverse is stored.
+  void exist(Factor& factor) {
+    if (!factor.inverse) return;
+    const Place place = lowering_.view(factor.inverse).place;
+    factor.place = {place.buffer, place.offset + factor.place.offset};
+    factor.inverse = {};
+  }
+
+  /// Sums a factor over labels that only it has.
+  void sum_own_labels(size_t k, Set wanted) {
+    Set others = wanted;
+    for (size_t other = 0; other < tensors_.size(); ++other) {
+      if (other != k) others |= tensors_[other].labels();
+    }
+    Factor& factor = tensors_[k];
+    const Set own = factor.labels() & ~others;
+    if (own == 0) return;
+    exist(factor);
+    const Operand sum = fresh(by_descending_stride(factor, factor.labels() & others));
+    sum_of_products({&factor}, sum, own, 1);
+    factor = {sum, {}};
+  }
+
+  /// The labels that the contraction of some factors keeps.
+  Set kept(Set members) const {
+    Set own = 0, others = result_.labels();
+    for (size_t k = 0; k < members_.size() && std::has_single_bit(members_[k]); ++k) {
+      (members >> k & 1 ? own : others) |= tensors_[k].labels();
+    }
+    return own & others;
+  }
+
+  // --- What is known ---
+
+  /// The factors among `members` in an order that doesn't depend on the product that they are part of, and their
+  /// labels in the order in which they appear.
+  std::pair<std::vector<size_t>, std::vector<int>> canonical(Set members) const {
+    std::vector<size_t> factors;
+    for_each_member(members, [&](int k) { factors.push_back(size_t(k)); });
+    auto rank = [&](size_t k) {
+      std::vector<int64_t> strides;
+      for (int label : by_descending_stride(tensors_[k], tensors_[k].labels())) {
+        strides.push_back(tensors_[k].strides[size_t(label)]);
+      }
+      return std::tuple(tensors_[k].inverse.get(), tensors_[k].place.buffer, tensors_[k].place.offset, strides);
+    };
+    std::ranges::stable_sort(factors, {}, rank);
+    std::vector<int> labels;
+    for (size_t k : factors) {
+      for (int label : by_descending_stride(tensors_[k], tensors_[k].labels())) {
+        if (std::ranges::find(labels, label) == labels.end()) labels.push_back(label);
+      }
+    }
+    return {factors, labels};
+  }
+
+  /// What a contraction of factors is made of.
+  std::string key(Set members, Set keeps) const {
+    const auto [factors, labels] = canonical(members);
+    std::string text;
+    auto add = [&](int64_t number) { text += std::to_string(number) + ' '; };
+    for (size_t k : factors) {
+      add(int64_t(reinterpret_cast<intptr_t>(tensors_[k].inverse.get())));
+      add(tensors_[k].place.buffer);
+      add(tensors_[k].place.offset);
+      for (int label : labels) add(tensors_[k].strides[size_t(label)]);
+      text += ';';
+    }
+    for (int label : labels) add((keeps >> label & 1 ? 1 : -1) * lengths_[size_t(label)]);
+    return text;
+  }
+
+  void remember(const std::string& name, Set members, const Operand& made) {
+    Operand known{made.place, {}};
+    for (int label : canonical(members).second) known.strides.push_back(made.strides[size_t(label)]);
+    lowering_.contractions.insert({name, known});
+  }
+
+  Operand recalled(const Operand& known, Set members) const {
+    Operand operand{known.place, std::vector<int64_t>(lengths_.size(), 0)};
+    const auto labels = canonical(members).second;
+    for (size_t k = 0; k < labels.size(); ++k) operand.strides[size_t(labels[k])] = known.strides[k];
+    return operand;
+  }
+
+  // --- Operands ---
+
+  double size(Set labels) const {
+    double size = 1;
+    for_each_member(labels, [&](int label) { size *= double(lengths_[size_t(label)]); });
+    return size;
+  }
+
+  /// A new buffer over labels, the last of them contiguous.
+  Operand fresh(const std::vector<int>& labels) {
+    Shape shape;
+    for (int label : labels) shape.push_back(lengths_[size_t(label)]);
+    const View view = lowering_.new_buffer(shape);
+    Operand operand{view.place, std::vector<int64_t>(lengths_.size(), 0)};
+    for (size_t k = 0; k < labels.size(); ++k) operand.strides[size_t(labels[k])] = view.strides[k];
+    return operand;
+  }
+
+  Operand copied(const Operand& operand, const std::vector<int>& labels) {
+    const Operand copy = fresh(labels);
+    lowering_.emit({.op = RowOp::Scale}, lengths_, {&copy, &operand});
+    return copy;
+  }
+
+  /// The label among these along which an operand is contiguous, or −1.
+  int contiguous_label(const Operand& operand, Set labels) const {
+    int found = -1;
+    for_each_member(labels, [&](int label) {
+      if (operand.strides[size_t(label)] == 1) found = label;
+    });
+    return found;
+  }
+
+  // --- Steps ---
+
+  /// scale Σ a b over the labels that aren't kept, written to `target`, or to a new buffer if that is null.
+  Operand contract(Factor& a, Factor& b, Set keeps, double scale, const Operand* target) {
+    for (bool swap : {false, true}) {
+      Factor &inverse = swap ? b : a, &other = swap ? a : b;
+      if (is_solvable(inverse, other, keeps)) return solve(inverse, other, scale, target);
+    }
+    exist(a);
+    exist(b);
+    const Set left = a.labels() & ~b.labels(), right = b.labels() & ~a.labels();
+    const Set summed = (a.labels() | b.labels()) & ~keeps;
+    if (summed != 0 && left != 0 && right != 0) return matrix_product(a, b, keeps, scale, target);
+    Operand result;
+    if (target == nullptr) {
+      const bool a_first = size(a.labels()) >= size(b.labels());
+      std::vector<int> labels = by_descending_stride(a_first ? a : b, (a_first ? a : b).labels() & keeps);
+      if (left != 0 && right != 0) labels = by_descending_stride(a, a.labels());
+      for (int label : by_descending_stride(left && right ? b : a_first ? b : a, keeps)) {
+        if (std::ranges::find(labels, label) == labels.end()) labels.push_back(label);
+      }
+      result = fresh(labels);
+    } else {
+      result = *target;
+    }
+    if (summed == 0) {
+      lowering_.emit({.op = RowOp::Multiply, .a = scale}, lengths_, {&result, &a, &b});
+    } else {
+      sum_of_products({&a, &b}, result, summed, scale);
+    }
+    return result;
+  }
+
+  void sum_of_products(const std::vector<const Operand*>& factors, const Operand& result, Set summed, double scale) {
+    const Operand* largest = factors[0];
+    for (const Operand* factor : factors) {
+      if (size(factor->labels()) > size(largest->labels())) largest = factor;
+    }
+    const Set kept = result.labels();
+    const int contiguous = contiguous_label(*largest, largest->labels());
+    SumOfProducts step{.operands = int(factors.size()) + 1, .scale = scale};
+    step.by_dots = kept == 0 || (contiguous >= 0 && (summed & bit(contiguous)));
+    auto kept_labels = by_descending_stride(result, kept), summed_labels = by_descending_stride(*largest, summed);
+    for (auto* labels : {&kept_labels, &summed_labels}) {
+      const auto found = std::ranges::find(*labels, contiguous);
+      if (found != labels->end() && (labels == &summed_labels || !step.by_dots)) {
+        std::rotate(found, found + 1, labels->end());
+      }
+    }
+    Operands operands{&result};
+    operands.insert(operands.end(), factors.begin(), factors.end());
+    step.kept = make_nest(lengths_, kept_labels, operands);
+    step.summed = make_nest(lengths_, summed_labels, operands);
+    for (size_t k = 0; k < operands.size(); ++k) step.places[k] = operands[k]->place;
+    lowering_.emit(step);
+  }
+
+  Operand matrix_product(Operand a, Operand b, Set keeps, double scale, const Operand* target) {
+    const Set batch = a.labels() & b.labels() & keeps, summed = a.labels() & b.labels() & ~keeps;
+    Set left = a.labels() & ~b.labels(), right = b.labels() & ~a.labels();
+    auto swap = [&] {
+      std::swap(a, b);
+      std::swap(left, right);
+    };
+    // The columns of the result run along one label, along which b must be contiguous, too.
+    Operand result;
+    if (target != nullptr) {
+      result = *target;
+      if (contiguous_label(result, left) >= 0) swap();
+      if (contiguous_label(result, right) < 0) {
+        const Operand product = matrix_product(a, b, keeps, scale, nullptr);
+        lowering_.emit({.op = RowOp::Scale}, lengths_, {&result, &product});
+        return result;
+      }
+    } else {
+      const bool a_fits = contiguous_label(a, left) >= 0, b_fits = contiguous_label(b, right) >= 0;
+      if (a_fits != b_fits ? a_fits : !b_fits && size(a.labels()) < size(b.labels())) swap();
+      std::vector<int> labels = by_descending_stride(b, batch);
+      for (int label : by_descending_stride(a, left)) labels.push_back(label);
+      for (int label : by_descending_stride(b, right)) labels.push_back(label);
+      result = fresh(labels);
+    }
+    int column = contiguous_label(result, right);
+    if (b.strides[size_t(column)] != 1) {
+      std::vector<int> labels = by_descending_stride(b, b.labels() & ~bit(column));
+      labels.push_back(column);
+      b = copied(b, labels);
+    }
+    Lengths lengths = lengths_;
+    auto longest = [&](Set labels) {
+      int longest = -1;
+      for_each_member(labels, [&](int label) {
+        if (longest < 0 || lengths[size_t(label)] > lengths[size_t(longest)]) longest = label;
+      });
+      return longest;
+    };
+    const Set rows = join_labels(lengths, left, {&result, &a}), columns = join_labels(lengths, right, {&result, &b});
+    const Set inner = join_labels(lengths, summed, {&a, &b}), outer = join_labels(lengths, batch, {&result, &a, &b});
+    column = contiguous_label(result, columns);
+    const int row = longest(rows), k = longest(inner);
+    MatrixProduct step{.rows = lengths[size_t(row)],
+                       .columns = lengths[size_t(column)],
+                       .k = lengths[size_t(k)],
+                       .ldc = result.strides[size_t(row)],
+                       .a_row = a.strides[size_t(row)],
+                       .a_column = a.strides[size_t(k)],
+                       .ldb = b.strides[size_t(k)],
+                       .scale = scale,
+                       .places = {result.place, a.place, b.place}};
+    const Set loops = outer | (rows & ~bit(row)) | (columns & ~bit(column));
+    step.batch = make_nest(lengths, by_descending_stride(result, loops), {&result, &a, &b});
+    step.summed = make_nest(lengths, by_descending_stride(a, inner & ~bit(k)), {&result, &a, &b});
+    lowering_.emit(step);
+    return result;
+  }
+
+  /// Whether a contraction is the product of a whole inverse, that isn't stored, with vectors.
+  bool is_solvable(const Factor& inverse, const Factor& other, Set keeps) const {
+    if (!inverse.inverse || other.inverse || lowering_.is_lowered(inverse.inverse)) return false;
+    const Set labels = inverse.labels(), shared = labels & other.labels();
+    return std::popcount(labels) == 2 && std::has_single_bit(shared) && (shared & keeps) == 0 &&
+           inverse.place.offset == 0;
+  }
+
+  Operand solve(const Factor& inverse, const Operand& other, double scale, const Operand* target) {
+    const Set shared = inverse.labels() & other.labels();
+    const int summed = std::countr_zero(shared), remaining = std::countr_zero(inverse.labels() & ~shared);
+    const auto& matrix = lowering_.factorization(inverse.inverse->as<expr::Linalg>()->operand);
+    std::vector<int> labels = by_descending_stride(other, other.labels() & ~shared);
+    const auto columns = int64_t(size(other.labels() & ~shared));
+    labels.push_back(summed);
+    Operand solution = copied(other, labels);
+    const bool transposed = inverse.strides[size_t(summed)] != 1;
+    lowering_.emit_solve({1, matrix.n, columns, transposed, false, {solution.place, matrix.matrices, matrix.pivots}});
+    std::swap(solution.strides[size_t(summed)], solution.strides[size_t(remaining)]);
+    if (target == nullptr) return solution;
+    lowering_.emit({.op = RowOp::Scale, .a = scale}, lengths_, {target, &solution});
+    return *target;
+  }
+
+  Lowering& lowering_;
+  const Lengths lengths_;
+  std::vector<Factor> tensors_;  ///< the factors, and then what was contracted
+  std::vector<Set> members_{};   ///< the factors that each of them is made of
+  double scale_;
+  const Operand result_;
+  const bool is_final_;
+};
+
+}  // namespace
+
+void lower_contraction(Lowering& lowering, Product product) {
+  Contractor(lowering, std::move(product)).run();
+}
+
+}  // namespace matgrad::plan

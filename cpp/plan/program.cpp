@@ -1,0 +1,150 @@
+// Programs: expressions compiled for arguments of any shapes.
+#include "plan/program.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "plan/lower.h"
+#include "plan/run.h"
+#include "plan/scratch.h"
+
+namespace matgrad::plan {
+
+using namespace expr;
+
+namespace {
+
+/// The most plans that a program keeps.
+constexpr size_t kMostPlans = 32;
+/// Buffers of a program whose addresses don't need memory of their own.
+constexpr size_t kFewBuffers = 64;
+/// Bytes of intermediate results up to which memory is kept for the next call.
+constexpr int64_t kMostKept = int64_t(1) << 28;
+
+void require_argument(const Expr& symbol, const std::vector<Expr>& arguments) {
+  if (std::ranges::find(arguments, symbol) == arguments.end()) {
+    throw std::invalid_argument(symbol->as<Symbol>()->name + " is part of the expression but is no argument");
+  }
+}
+
+/// Elements read and written by the steps, about; multiplications count as much.
+struct Work {
+  static double of(const Nest& nest) { return double(iterations(nest)); }
+  static double iterations(const Nest& nest) {
+    double count = 1;
+    for (const Loop& loop : nest) count *= double(loop.length);
+    return count;
+  }
+  double operator()(const Elementwise& step) const { return of(step.nest) * (step.op == RowOp::Map ? 4 : 1); }
+  double operator()(const SumOfProducts& step) const { return of(step.kept) * of(step.summed); }
+  double operator()(const MatrixProduct& step) const {
+    return double(step.rows) * double(step.columns) * double(step.k) * of(step.batch) * of(step.summed) / 8;
+  }
+  double operator()(const RowReduction& step) const { return double(step.count) * double(step.length); }
+  double operator()(const Factorize& step) const { return double(step.count) * double(step.n * step.n) * 16; }
+  double operator()(const Determinant& step) const { return double(step.count) * double(step.n); }
+  double operator()(const Solve& step) const { return double(step.count) * double(step.n * step.n) * 16; }
+};
+
+}  // namespace
+
+Program::Program(std::vector<Expr> results, std::vector<Expr> symbols)
+    : results_(std::move(results)), symbols_(std::move(symbols)), nodes_(topological_order(results_)) {
+  for (const Expr& symbol : symbols_) {
+    if (!symbol->as<Symbol>()) throw std::invalid_argument("an argument of a function must be a symbol");
+  }
+  for (const Expr& node : nodes_) {
+    if (node->as<Symbol>()) require_argument(node, symbols_);
+    needs_lapack_ |= node->as<Linalg>() != nullptr;
+    const auto* array = node->as<Array>();
+    if (array == nullptr) continue;
+    arrays_.push_back(node);
+    Constant& constant = constants_.emplace_back();
+    if (auto* f32 = std::get_if<std::vector<float>>(&array->values)) {
+      constant.f32 = f32->data();
+      constant.widened.assign(f32->begin(), f32->end());
+      constant.f64 = constant.widened.data();
+    } else {
+      constant.f64 = std::get<std::vector<double>>(array->values).data();
+    }
+  }
+}
+
+template <class T>
+bool Program::contains_array() const {
+  return std::ranges::any_of(arrays_, [](const Expr& node) {
+    return std::holds_alternative<std::vector<T>>(node->as<Array>()->values);
+  });
+}
+
+template bool Program::contains_array<float>() const;
+template bool Program::contains_array<double>() const;
+
+std::shared_ptr<const Plan> Program::last_plan() const {
+  std::lock_guard lock(mutex_);
+  return plans_.empty() ? nullptr : plans_.back();
+}
+
+std::shared_ptr<const Plan> Program::plan(const std::vector<Shape>& shapes) const {
+  {
+    std::lock_guard lock(mutex_);
+    const auto known = std::ranges::find(plans_, shapes, [](const auto& plan) { return plan->argument_shapes; });
+    if (known != plans_.end()) {
+      std::rotate(known, known + 1, plans_.end());
+      return plans_.back();
+    }
+  }
+  auto plan = std::make_shared<const Plan>(make_plan(shapes));
+  std::lock_guard lock(mutex_);
+  if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
+  return plans_.emplace_back(std::move(plan));
+}
+
+Plan Program::make_plan(const std::vector<Shape>& shapes) const {
+  const LengthTable lengths(symbols_, shapes);
+  for (const Expr& node : nodes_) lengths.check(node);
+  Lowering lowering(lengths, {int(symbols_.size()), int(results_.size()), int(arrays_.size())});
+  const Buffers buffers{int(symbols_.size()), int(results_.size()), int(arrays_.size())};
+  for (size_t k = 0; k < symbols_.size(); ++k) lowering.place(symbols_[k], int(k));
+  for (size_t k = 0; k < arrays_.size(); ++k) lowering.place(arrays_[k], buffers.array(int(k)));
+  for (const Expr& node : nodes_) lowering.lower(node);
+  Plan plan = lowering.finish(results_);
+  plan.argument_shapes = shapes;
+  for (const Step& step : plan.steps) plan.work += std::visit(Work{}, step);
+  return plan;
+}
+
+template <class T>
+void Program::run(const Plan& plan, const T* const* inputs, T* const* results) const {
+  const Buffers& buffers = plan.buffers;
+  const size_t count = size_t(buffers.arena()) + 1;
+  std::array<T*, kFewBuffers> few;
+  std::vector<T*> many(count > kFewBuffers ? count : 0);
+  T** memory = many.empty() ? few.data() : many.data();
+  for (int k = 0; k < buffers.inputs; ++k) memory[k] = const_cast<T*>(inputs[k]);
+  for (int k = 0; k < buffers.results; ++k) memory[buffers.result(k)] = results[k];
+  for (int k = 0; k < buffers.arrays; ++k) {
+    if constexpr (sizeof(T) == 4) {
+      memory[buffers.array(k)] = const_cast<T*>(constants_[size_t(k)].f32);
+    } else {
+      memory[buffers.array(k)] = const_cast<T*>(constants_[size_t(k)].f64);
+    }
+  }
+  static thread_local Scratch kept;
+  Scratch dropped;
+  const int64_t numbers = (int64_t(plan.numbers.size()) + 15) / 16 * 16;
+  const bool is_kept = (numbers + plan.arena) * int64_t(sizeof(T)) <= kMostKept;
+  T* arena = (is_kept ? kept : dropped).get<T>(size_t(numbers + plan.arena));
+  std::copy(plan.numbers.begin(), plan.numbers.end(), arena);
+  memory[buffers.numbers()] = arena;
+  memory[buffers.arena()] = arena + numbers;
+  for (const Step& step : plan.steps) {
+    std::visit([&](const auto& known) { plan::run<T>(known, memory); }, step);
+  }
+}
+
+template void Program::run(const Plan&, const float* const*, float* const*) const;
+template void Program::run(const Plan&, const double* const*, double* const*) const;
+
+}  // namespace matgrad::plan

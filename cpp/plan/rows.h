@@ -1,0 +1,120 @@
+// Running nested loops: the innermost one is a call of a kernel on a row, which is gathered if it isn't contiguous.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "plan/chunks.h"
+#include "plan/step.h"
+#include "plan/threads.h"
+
+namespace matgrad::plan {
+
+/// Elements of a row that are gathered at a time.
+constexpr int64_t kGathered = 256;
+/// The length of a tile's rows.
+constexpr int64_t kTileWidth = 64;
+
+template <class T>
+using Pointers = std::array<T*, kMaxOperands>;
+using Steps = std::array<int64_t, kMaxOperands>;
+
+/// Walks through loops, outermost first, from any position on.
+template <class T>
+class Odometer {
+ public:
+  /// At position `index` of the first `depth` loops of a nest.
+  Odometer(const Nest& nest, size_t depth, Pointers<T> base, int64_t index = 0)
+      : nest_(nest), depth_(depth), at_(base) {
+    for (size_t loop = depth; loop-- > 0; index /= nest[loop].length) move(loop, counts_[loop] = index % nest[loop].length);
+  }
+
+  const Pointers<T>& pointers() const { return at_; }
+
+  void next() {
+    for (size_t loop = depth_; loop-- > 0;) {
+      if (++counts_[loop] < nest_[loop].length) return move(loop, 1);
+      move(loop, 1 - counts_[loop]);
+      counts_[loop] = 0;
+    }
+  }
+
+ private:
+  void move(size_t loop, int64_t count) {
+    for (size_t k = 0; k < kMaxOperands; ++k) at_[k] += count * nest_[loop].strides[k];
+  }
+
+  const Nest& nest_;
+  const size_t depth_;
+  Pointers<T> at_;
+  std::array<int64_t, 64> counts_;
+};
+
+inline int64_t iterations(const Nest& nest, size_t depth) {
+  int64_t count = 1;
+  for (size_t loop = 0; loop < depth; ++loop) count *= nest[loop].length;
+  return count;
+}
+
+/// Calls row(n, pointers, steps) for a row of which operand k has stride strides[k]: in one call if strides are 1, or 0
+/// for operands, else in pieces that are copied. Operand 0 is the result.
+template <class T, class Row>
+void run_row(int64_t n, int operands, const Pointers<T>& at, const Steps& strides, const Row& row) {
+  bool suits = strides[0] == 1 || n == 1;
+  for (int k = 1; k < operands; ++k) suits &= strides[size_t(k)] == 1 || strides[size_t(k)] == 0;
+  if (suits) return row(n, at, strides);
+  alignas(64) T gathered[kMaxOperands][kGathered];
+  for (int64_t first = 0; first < n; first += kGathered) {
+    const int64_t count = std::min(kGathered, n - first);
+    Pointers<T> pieces = at;
+    Steps steps = strides;
+    for (size_t k = 0; k < size_t(operands); ++k) {
+      const T* from = at[k] + first * strides[k];
+      pieces[k] = const_cast<T*>(from);
+      if (strides[k] == 1 || (k > 0 && strides[k] == 0)) continue;
+      pieces[k] = gathered[k];
+      steps[k] = 1;
+      if (k == 0) continue;
+      for (int64_t i = 0; i < count; ++i) gathered[k][i] = from[i * strides[k]];
+    }
+    row(count, pieces, steps);
+    if (strides[0] != 1) {
+      T* to = at[0] + first * strides[0];
+      for (int64_t i = 0; i < count; ++i) to[i * strides[0]] = gathered[0][i];
+    }
+  }
+}
+
+/// Runs all loops of a nest: row(n, pointers, steps) as in run_row. If `tiled`, the last but one runs inside of pieces
+/// of the last.
+template <class T, class Row>
+void run_nest(const Nest& nest, bool tiled, int operands, const Pointers<T>& base, const Row& row) {
+  if (nest.empty()) return row(1, base, Steps{});
+  const Loop& inner = nest.back();
+  const Loop single;
+  const Loop& middle = tiled ? nest[nest.size() - 2] : single;
+  const size_t depth = nest.size() - (tiled ? 2 : 1);
+  const int64_t width = tiled ? kTileWidth : kElementsPerChunk;
+  if (depth == 0 && !tiled && inner.length <= width) return run_row(inner.length, operands, base, inner.strides, row);
+  const int64_t pieces = (inner.length + width - 1) / width, items = iterations(nest, depth) * pieces;
+  const int64_t grain = problems_per_chunk(std::min(inner.length, width) * middle.length);
+  threads::parallel_ranges(items, grain, [&](int64_t first, int64_t last) {
+    Odometer<T> outer(nest, depth, base, first / pieces);
+    for (int64_t item = first, piece = first % pieces; item < last; ++item) {
+      const int64_t begin = piece * width, count = std::min(width, inner.length - begin);
+      Pointers<T> at = outer.pointers();
+      for (size_t k = 0; k < kMaxOperands; ++k) at[k] += begin * inner.strides[k];
+      for (int64_t i = 0; i < middle.length; ++i) {
+        run_row(count, operands, at, inner.strides, row);
+        for (size_t k = 0; k < kMaxOperands; ++k) at[k] += middle.strides[k];
+      }
+      if (++piece == pieces) {
+        piece = 0;
+        outer.next();
+      }
+    }
+  });
+}
+
+}  // namespace matgrad::plan

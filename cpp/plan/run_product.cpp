@@ -1,0 +1,191 @@
+// Sums of products, and products of matrices. Long sums are made of shorter ones, so that rounding errors stay small;
+// which ones depends on the sizes alone.
+#include <algorithm>
+#include <functional>
+
+#include "kernels/dispatch.h"
+#include "plan/rows.h"
+#include "plan/run.h"
+
+namespace matgrad::plan {
+namespace {
+
+/// Terms that are added one after another.
+constexpr int64_t kTerms = 256;
+/// Elements of a row of sums.
+constexpr int64_t kSums = 512;
+
+/// Σ x[i] y[i], or Σ x[i], for a row.
+template <class T>
+T dot(int operands, int64_t n, const Pointers<T>& at, const Steps& strides) {
+  const auto& table = kernels::table<T>();
+  T total = 0;
+  // The result isn't part of the row.
+  Pointers<T> factors = at;
+  Steps steps = strides;
+  factors[0] = at[1];
+  steps[0] = 1;
+  run_row<T>(n, operands, factors, steps, [&](int64_t count, const Pointers<T>& row, const Steps& step) {
+    T sum = 0;
+    if (operands == 3 && (count == 1 || (step[1] != 0 && step[2] != 0))) {
+      sum = table.reduce.dot(count, row[1], row[2]);
+    } else if (operands == 2) {
+      sum = step[1] == 0 ? T(count) * *row[1] : table.arithmetic.sum(count, row[1]);
+    } else {
+      const size_t repeated = step[1] == 0 ? 1 : 2;
+      sum = *row[repeated] * table.arithmetic.sum(count, row[3 - repeated]);
+    }
+    total += sum;
+  });
+  return total;
+}
+
+/// One sum, whose longest part are rows.
+template <class T>
+T sum_by_dots(const SumOfProducts& step, const Pointers<T>& base) {
+  if (step.summed.empty()) return dot<T>(step.operands, 1, base, Steps{});
+  const Loop& inner = step.summed.back();
+  const size_t depth = step.summed.size() - 1;
+  auto row = [&](const Pointers<T>& at) {
+    return reduce_ranges(
+        inner.length,
+        [&](int64_t first, int64_t last) {
+          Pointers<T> part = at;
+          for (size_t k = 1; k < kMaxOperands; ++k) part[k] += first * inner.strides[k];
+          return dot<T>(step.operands, last - first, part, inner.strides);
+        },
+        std::plus<>());
+  };
+  if (depth == 0) return row(base);
+  const int64_t rows = iterations(step.summed, depth);
+  Odometer<T> outer(step.summed, depth, base);
+  T total = 0;
+  for (int64_t first = 0; first < rows; first += kTerms) {
+    T part = 0;
+    for (int64_t k = first; k < std::min(rows, first + kTerms); ++k, outer.next()) part += row(outer.pointers());
+    total += part;
+  }
+  return total;
+}
+
+/// A row of sums, of which one term after another is added: at[0] = scale Σ …
+template <class T>
+void sum_of_rows(const SumOfProducts& step, int64_t n, const Pointers<T>& base, const Steps& strides) {
+  const auto& arithmetic = kernels::table<T>().arithmetic;
+  const int64_t terms = iterations(step.summed, step.summed.size());
+  const T one = 1;
+  alignas(64) T total[kSums], part[kSums];
+  std::fill_n(total, n, T(0));
+  Odometer<T> outer(step.summed, step.summed.size(), base);
+  for (int64_t first = 0; first < terms; first += kTerms) {
+    std::fill_n(part, n, T(0));
+    for (int64_t k = first; k < std::min(terms, first + kTerms); ++k, outer.next()) {
+      Pointers<T> at = outer.pointers();
+      Steps steps = strides;
+      if (step.operands == 2) at[2] = const_cast<T*>(&one), steps[2] = 0;
+      // The sums are contiguous; operands that aren't are gathered a piece at a time.
+      at[0] = part;
+      steps[0] = 1;
+      run_row<T>(n, 3, at, steps, [&](int64_t count, const Pointers<T>& row, const Steps& step) {
+        arithmetic.multiply_add(count, row[1], step[1], row[2], step[2], row[0]);
+      });
+    }
+    for (int64_t i = 0; i < n; ++i) total[i] += part[i];
+  }
+  for (int64_t i = 0; i < n; ++i) base[0][i * strides[0]] = T(step.scale) * total[i];
+}
+
+/// Multiplications that are a chunk of work: some 15 µs.
+constexpr int64_t kProductsPerChunk = 1 << 18;
+
+/// How many of `lines` rows or columns are a chunk of work, each being that many multiplications: a multiple of 32.
+int64_t lines_per_chunk(int64_t multiplications) {
+  return std::max<int64_t>(1, kProductsPerChunk / (32 * std::max<int64_t>(1, multiplications))) * 32;
+}
+
+/// Rows [i0, i1) and columns [j0, j1) of one product.
+template <class T>
+void multiply_block(const MatrixProduct& step, const Pointers<T>& at, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+  const auto& product = kernels::table<T>().product;
+  T* C = at[0] + i0 * step.ldc + j0;
+  const int64_t outer = iterations(step.summed, step.summed.size());
+  Odometer<T> walk(step.summed, step.summed.size(), at);
+  bool accumulate = false;
+  for (int64_t block = 0; block < outer; ++block, walk.next()) {
+    const T* A = walk.pointers()[1] + i0 * step.a_row;
+    const T* B = walk.pointers()[2] + j0;
+    for (int64_t k = 0; k < step.k; k += kTerms, accumulate = true) {
+      product.multiply(i1 - i0, j1 - j0, std::min(kTerms, step.k - k), A + k * step.a_column, step.a_row, step.a_column,
+                       B + k * step.ldb, step.ldb, T(step.scale), accumulate, C, step.ldc);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void run(const SumOfProducts& step, Memory<T> memory) {
+  Pointers<T> base{};
+  for (int k = 0; k < step.operands; ++k) base[size_t(k)] = locate(memory, step.places[size_t(k)]);
+  if (step.by_dots) {
+    const size_t depth = step.kept.size();
+    const int64_t sums = iterations(step.kept, depth), terms = iterations(step.summed, step.summed.size());
+    if (sums == 1) {
+      *base[0] = T(step.scale) * sum_by_dots(step, base);
+      return;
+    }
+    threads::parallel_ranges(sums, problems_per_chunk(terms), [&](int64_t first, int64_t last) {
+      Odometer<T> walk(step.kept, depth, base, first);
+      for (int64_t k = first; k < last; ++k, walk.next()) {
+        *walk.pointers()[0] = T(step.scale) * sum_by_dots(step, walk.pointers());
+      }
+    });
+    return;
+  }
+  const Loop& inner = step.kept.back();
+  const size_t depth = step.kept.size() - 1;
+  const int64_t pieces = (inner.length + kSums - 1) / kSums, items = iterations(step.kept, depth) * pieces;
+  const int64_t terms = iterations(step.summed, step.summed.size());
+  threads::parallel_ranges(items, problems_per_chunk(terms * std::min(inner.length, kSums)),
+                           [&](int64_t first, int64_t last) {
+                             for (int64_t item = first; item < last; ++item) {
+                               Pointers<T> at = Odometer<T>(step.kept, depth, base, item / pieces).pointers();
+                               const int64_t begin = item % pieces * kSums;
+                               for (size_t k = 0; k < kMaxOperands; ++k) at[k] += begin * inner.strides[k];
+                               sum_of_rows(step, std::min(kSums, inner.length - begin), at, inner.strides);
+                             }
+                           });
+}
+
+template <class T>
+void run(const MatrixProduct& step, Memory<T> memory) {
+  Pointers<T> base{};
+  for (size_t k = 0; k < 3; ++k) base[k] = locate(memory, step.places[k]);
+  if (step.batch.empty() && step.rows * step.columns * step.k <= kProductsPerChunk) {
+    return multiply_block(step, base, 0, step.rows, 0, step.columns);
+  }
+  // Products are cut along the longer side of their results.
+  const int64_t products = iterations(step.batch, step.batch.size());
+  const int64_t summed = step.k * iterations(step.summed, step.summed.size());
+  const bool by_rows = step.rows >= step.columns;
+  const int64_t length = by_rows ? step.rows : step.columns;
+  const int64_t width = std::min(length, lines_per_chunk((by_rows ? step.columns : step.rows) * summed));
+  const int64_t pieces = (length + width - 1) / width, work = step.rows * step.columns * summed;
+  threads::parallel_ranges(products * pieces, std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, work)),
+                           [&](int64_t first, int64_t last) {
+                             for (int64_t item = first; item < last; ++item) {
+                               const Pointers<T> at =
+                                   Odometer<T>(step.batch, step.batch.size(), base, item / pieces).pointers();
+                               const int64_t begin = item % pieces * width, end = std::min(length, begin + width);
+                               multiply_block(step, at, by_rows ? begin : 0, by_rows ? end : step.rows,
+                                              by_rows ? 0 : begin, by_rows ? step.columns : end);
+                             }
+                           });
+}
+
+template void run(const SumOfProducts&, Memory<float>);
+template void run(const SumOfProducts&, Memory<double>);
+template void run(const MatrixProduct&, Memory<float>);
+template void run(const MatrixProduct&, Memory<double>);
+
+}  // namespace matgrad::plan

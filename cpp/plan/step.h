@@ -1,0 +1,139 @@
+// The steps that a plan is made of: what each computes, and where its operands are.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "expr/node.h"
+
+namespace matgrad::plan {
+
+/// An element of a buffer. Buffers are numbered: inputs, results, arrays in the expression, numbers, and then
+/// intermediate results, which share one arena in the end.
+struct Place {
+  int buffer = 0;
+  int64_t offset = 0;
+  friend bool operator==(const Place&, const Place&) = default;
+};
+
+/// The most operands of an elementwise step, its result included.
+constexpr int kMaxOperands = 4;
+
+/// A loop over a label, with the distance in elements between neighbours along it in the result and in each operand.
+struct Loop {
+  int64_t length = 1;
+  std::array<int64_t, kMaxOperands> strides{};
+};
+
+/// Nested loops, outermost first.
+using Nest = std::vector<Loop>;
+
+/// What an elementwise step does to its operands x, y, z.
+enum class RowOp : uint8_t {
+  Fill,      ///< a
+  Scale,     ///< a x
+  Combine,   ///< a x + b y
+  Multiply,  ///< a x y
+  Power,     ///< x^a
+  Select,    ///< x where y ≠ 0, else 0
+  Map,       ///< a function of the table of operations
+};
+
+/// result = op(x, y, z), elementwise; places[0] is the result. An operand may be the result itself.
+struct Elementwise {
+  RowOp op = RowOp::Fill;
+  int operands = 1;  ///< the result included
+  double a = 1, b = 1;
+  const expr::Op* function = nullptr;  ///< of Map
+  int kernel = -1;                     ///< its row in the kernels' table of that many operands
+  std::array<Place, kMaxOperands> places{};
+  Nest nest{};
+  /// Whether the last two loops run in tiles, because an operand is contiguous along the last but one.
+  bool tiled = false;
+};
+
+/// result[kept] = scale Σ_summed x[kept, summed] y[kept, summed]; places are result, x, y, or result, x for Σ x alone.
+struct SumOfProducts {
+  int operands = 3;
+  double scale = 1;
+  std::array<Place, kMaxOperands> places{};
+  Nest kept{}, summed{};
+  bool by_dots = true;  ///< whether the innermost loop is the last of `summed`, else it is the last of `kept`
+};
+
+/// C = scale A B for every C of a batch, and for k running over blocks `summed`, too. places are C, A, B. C and B have
+/// unit stride along columns.
+struct MatrixProduct {
+  int64_t rows = 0, columns = 0, k = 0;
+  int64_t ldc = 0, a_row = 0, a_column = 0, ldb = 0;
+  double scale = 1;
+  std::array<Place, kMaxOperands> places{};
+  Nest batch{}, summed{};
+};
+
+/// A reduction of `count` contiguous rows; places are result and operand.
+struct RowReduction {
+  expr::Reduction reduction = expr::Reduction::Max;
+  int64_t count = 0, length = 0;
+  std::array<Place, kMaxOperands> places{};
+};
+
+/// The triangular factorization, in place, of `count` n×n matrices; places are matrices and pivots.
+struct Factorize {
+  int64_t count = 0, n = 0;
+  std::array<Place, kMaxOperands> places{};
+};
+
+/// A function of the determinant; places are result, factorization, pivots.
+struct Determinant {
+  expr::LinalgOp op = expr::LinalgOp::Det;
+  int64_t count = 0, n = 0;
+  std::array<Place, kMaxOperands> places{};
+};
+
+/// Solves A x = b, or Aᵀ x = b, in place for `columns` contiguous right-hand sides of every matrix; without right-hand
+/// sides of its own, for the columns of the identity, which gives (A⁻¹)ᵀ in rows. Places are x, factorization, pivots.
+struct Solve {
+  int64_t count = 0, n = 0, columns = 0;
+  bool transposed = false, identity = false;
+  std::array<Place, kMaxOperands> places{};
+};
+
+using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, RowReduction, Factorize, Determinant, Solve>;
+
+/// Which buffers are what.
+struct Buffers {
+  int inputs = 0, results = 0, arrays = 0;
+  int result(int k) const { return inputs + k; }
+  int array(int k) const { return inputs + results + k; }
+  int numbers() const { return inputs + results + arrays; }
+  int arena() const { return numbers() + 1; }
+};
+
+/// A program for given shapes.
+struct Plan {
+  Buffers buffers{};
+  std::vector<double> numbers{};
+  std::vector<std::vector<int64_t>> argument_shapes{}, result_shapes{};
+  std::vector<Step> steps{};
+  int64_t arena = 0;                      ///< elements of intermediate results
+  std::vector<int64_t> largest{};         ///< the shape of the largest intermediate result
+  double work = 0;                        ///< elements read and written, about
+  bool can_fail = false;                  ///< whether a step may find a matrix singular
+};
+
+/// Thrown where the inverse of a singular matrix is wanted.
+struct SingularMatrix : std::exception {
+  const char* what() const noexcept override { return "Singular matrix"; }
+};
+
+/// Thrown where an intermediate result has more elements than can be counted.
+struct TooLarge : std::exception {
+  explicit TooLarge(std::vector<int64_t> shape) : shape(std::move(shape)) {}
+  const char* what() const noexcept override { return "an intermediate result is too large"; }
+  std::vector<int64_t> shape;
+};
+
+}  // namespace matgrad::plan

@@ -346,9 +346,8 @@ PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     PyErr_Format(PyExc_TypeError, "%s takes %zu arguments but got %zd", form.name, expected, nargs);
     return nullptr;
   }
-  return with_python_errors(form.name, [&] {
-    return dispatch(form, args, parse_extras(form, args + operands), args[expected - 1]);
-  });
+  return with_python_errors(
+      form.name, [&] { return dispatch(form, args, parse_extras(form, args + operands), args[expected - 1]); });
 }
 
 }  // namespace

@@ -49,8 +49,7 @@ struct Compiled {
 };
 
 struct FunctionObject {
-  PyObject_HEAD
-  vectorcallfunc call;
+  PyObject_HEAD vectorcallfunc call;
   Compiled* compiled;
 };
 
@@ -88,9 +87,16 @@ template <class T>
 class Call {
  public:
   Call(const Compiled& compiled, PyObject* const* arguments)
-      : compiled_(compiled), arguments_(arguments), plan_(find_plan(compiled.program, arguments)),
-        count_(compiled.program.results().size()), numbers_(compiled.names.size()), inputs_(compiled.names.size()),
-        outputs_(count_), scalars_(count_), results_(count_), temporaries_(count_) {}
+      : compiled_(compiled),
+        arguments_(arguments),
+        plan_(find_plan(compiled.program, arguments)),
+        count_(compiled.program.results().size()),
+        numbers_(compiled.names.size()),
+        inputs_(compiled.names.size()),
+        outputs_(count_),
+        scalars_(count_),
+        results_(count_),
+        temporaries_(count_) {}
 
   py::object run(PyObject* out) {
     require_memory(kName, "an intermediate result", plan_->largest, sizeof(T), kAdvice);
@@ -189,7 +195,8 @@ py::list converted(const Compiled& compiled, PyObject* const* arguments) {
   const py::module_ numpy = py::module_::import("numpy");
   py::list arrays(py::module_::import("matgrad._validate").attr("as_arrays")(kName, names, values));
   for (size_t k = 0; k < compiled.names.size(); ++k) {
-    if (compiled.program.contains_array<double>()) arrays[k] = arrays[k].attr("astype")("float64", py::arg("copy") = false);
+    if (compiled.program.contains_array<double>())
+      arrays[k] = arrays[k].attr("astype")("float64", py::arg("copy") = false);
     arrays[k] = numpy.attr("require")(arrays[k], py::none(), "CA");
   }
   return arrays;
@@ -254,11 +261,11 @@ PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   }
   return with_python_errors(kName, [&] {
     auto expressions = [](PyObject* list) { return py::cast<std::vector<expr::Expr>>(list); };
-    std::unique_ptr<Compiled> compiled(new Compiled{{expressions(results), expressions(symbols)},
-                                                    py::cast<std::vector<std::string>>(names),
-                                                    single != 0,
-                                                    py::make_tuple(py::handle(results), py::handle(symbols),
-                                                                   py::handle(names), py::bool_(single != 0))});
+    std::unique_ptr<Compiled> compiled(new Compiled{
+        {expressions(results), expressions(symbols)},
+        py::cast<std::vector<std::string>>(names),
+        single != 0,
+        py::make_tuple(py::handle(results), py::handle(symbols), py::handle(names), py::bool_(single != 0))});
     if (compiled->names.size() != compiled->program.symbols().size()) {
       throw py::value_error(std::string(kName) + ": there must be as many names as symbols");
     }

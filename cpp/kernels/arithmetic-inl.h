@@ -34,9 +34,8 @@ void combine(int64_t n, T a, const T* x, int64_t x_step, T b, const T* y, int64_
 /// See ArithmeticKernels::multiply.
 template <class T>
 void multiply_elements(int64_t n, T a, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out) {
-  combine_elements<false>(n, x, x_step, y, y_step, out, [=](Vec<T> x, Vec<T> y, Vec<T>) __attribute__((always_inline)) {
-    return a * (x * y);
-  });
+  combine_elements<false>(n, x, x_step, y, y_step, out,
+                          [=](Vec<T> x, Vec<T> y, Vec<T>) __attribute__((always_inline)) { return a * (x * y); });
 }
 
 /// See ArithmeticKernels::multiply_add.
@@ -59,9 +58,8 @@ void reciprocal(int64_t n, const T* x, T* out) {
 /// See ArithmeticKernels::sum.
 template <class T>
 T sum_elements(int64_t n, const T* x) {
-  return sum_blocks<T>(n, [=](int64_t j, int64_t count, Vec<T> sum) __attribute__((always_inline)) {
-    return sum + load_block(x + j, count);
-  });
+  return sum_blocks<T>(n, [=](int64_t j, int64_t count, Vec<T> sum)
+                              __attribute__((always_inline)) { return sum + load_block(x + j, count); });
 }
 
 template <class T>

@@ -60,9 +60,8 @@ View Lowering::new_buffer(Shape shape) {
 View Lowering::new_buffer_like(const View& view) {
   std::vector<int> axes(view.shape.size());
   std::iota(axes.begin(), axes.end(), 0);
-  std::ranges::stable_sort(axes, [&](int a, int b) {
-    return std::abs(view.strides[size_t(a)]) > std::abs(view.strides[size_t(b)]);
-  });
+  std::ranges::stable_sort(
+      axes, [&](int a, int b) { return std::abs(view.strides[size_t(a)]) > std::abs(view.strides[size_t(b)]); });
   Shape stored;
   for (int axis : axes) stored.push_back(view.strides[size_t(axis)] == 0 ? 1 : view.shape[size_t(axis)]);
   const View buffer = new_buffer(stored);
@@ -85,8 +84,8 @@ View Lowering::in_order(const View& view, const std::vector<int>& axes) {
 View Lowering::number(double value, Shape shape) {
   plan_.numbers.push_back(value);
   const size_t ndim = shape.size();
-  return {{plan_.buffers.numbers(), int64_t(plan_.numbers.size()) - 1}, std::move(shape),
-          std::vector<int64_t>(ndim, 0)};
+  return {
+      {plan_.buffers.numbers(), int64_t(plan_.numbers.size()) - 1}, std::move(shape), std::vector<int64_t>(ndim, 0)};
 }
 
 void Lowering::emit(const Elementwise& step, const Lengths& lengths, const Operands& operands) {

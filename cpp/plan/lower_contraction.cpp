@@ -11,14 +11,20 @@ namespace {
 
 using expr::Expr;
 
-Set bit(int label) { return Set(1) << label; }
+Set bit(int label) {
+  return Set(1) << label;
+}
 
 /// Lowers one product.
 class Contractor {
  public:
   Contractor(Lowering& lowering, Product product)
-      : lowering_(lowering), lengths_(std::move(product.lengths)), tensors_(std::move(product.factors)),
-        scale_(product.coefficient), result_(std::move(product.result)), is_final_(product.is_final) {}
+      : lowering_(lowering),
+        lengths_(std::move(product.lengths)),
+        tensors_(std::move(product.factors)),
+        scale_(product.coefficient),
+        result_(std::move(product.result)),
+        is_final_(product.is_final) {}
 
   void run() {
     const Set wanted = result_.labels();

@@ -117,9 +117,7 @@ View lower_in_two(Lowering& lowering, double coefficient, std::vector<ProductFac
                   const std::vector<int64_t>& lengths) {
   ProductFactor identity = factors[last], first;
   factors.erase(factors.begin() + ptrdiff_t(last));
-  auto has = [](const ProductFactor& factor, size_t label) {
-    return factor.labels.find(char(label)) != Labels::npos;
-  };
+  auto has = [](const ProductFactor& factor, size_t label) { return factor.labels.find(char(label)) != Labels::npos; };
   std::vector<char> renamed(lengths.size());  // labels in the numbering of the first product
   Shape first_shape, first_lengths, last_lengths = lengths;
   for (const bool wanted : {true, false}) {

@@ -73,9 +73,8 @@ Program::Program(std::vector<Expr> results, std::vector<Expr> symbols)
 
 template <class T>
 bool Program::contains_array() const {
-  return std::ranges::any_of(arrays_, [](const Expr& node) {
-    return std::holds_alternative<std::vector<T>>(node->as<Array>()->values);
-  });
+  return std::ranges::any_of(
+      arrays_, [](const Expr& node) { return std::holds_alternative<std::vector<T>>(node->as<Array>()->values); });
 }
 
 template bool Program::contains_array<float>() const;

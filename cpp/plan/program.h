@@ -48,7 +48,7 @@ class Program {
   Plan make_plan(const std::vector<Shape>& shapes) const;
 
   std::vector<expr::Expr> results_, symbols_;
-  std::vector<expr::Expr> nodes_;   ///< all that the results are made of, operands first
+  std::vector<expr::Expr> nodes_;  ///< all that the results are made of, operands first
   std::vector<expr::Expr> arrays_{};
   std::vector<Constant> constants_{};
   bool needs_lapack_ = false;

@@ -27,7 +27,8 @@ class Odometer {
   /// At position `index` of the first `depth` loops of a nest.
   Odometer(const Nest& nest, size_t depth, Pointers<T> base, int64_t index = 0)
       : nest_(nest), depth_(depth), at_(base) {
-    for (size_t loop = depth; loop-- > 0; index /= nest[loop].length) move(loop, counts_[loop] = index % nest[loop].length);
+    for (size_t loop = depth; loop-- > 0; index /= nest[loop].length)
+      move(loop, counts_[loop] = index % nest[loop].length);
   }
 
   const Pointers<T>& pointers() const { return at_; }

@@ -118,10 +118,10 @@ struct Plan {
   std::vector<double> numbers{};
   std::vector<std::vector<int64_t>> argument_shapes{}, result_shapes{};
   std::vector<Step> steps{};
-  int64_t arena = 0;                      ///< elements of intermediate results
-  std::vector<int64_t> largest{};         ///< the shape of the largest intermediate result
-  double work = 0;                        ///< elements read and written, about
-  bool can_fail = false;                  ///< whether a step may find a matrix singular
+  int64_t arena = 0;               ///< elements of intermediate results
+  std::vector<int64_t> largest{};  ///< the shape of the largest intermediate result
+  double work = 0;                 ///< elements read and written, about
+  bool can_fail = false;           ///< whether a step may find a matrix singular
 };
 
 /// Thrown where the inverse of a singular matrix is wanted.

@@ -150,9 +150,7 @@ Notation Printer::entry_of_linalg(const Expr& e, const std::vector<int>& indices
 Notation Printer::entry_of_factor(const Factor& f, const std::map<int, int>& indices) {
   std::vector<int> own;
   for (char label : f.labels) own.push_back(indices.at(uint8_t(label)));
-  const auto flipped = flipped_.find(f.node.get());
-  const bool negated = flipped != flipped_.end() && flipped->second;
-  const Notation base = negated ? entry_of_sum(*f.node->as<Sum>(), own, true) : entry(f.node, own);
+  const Notation base = is_flipped(f.node) ? entry_of_sum(*f.node->as<Sum>(), own, true) : entry(f.node, own);
   return make_power(base, std::abs(f.exponent));
 }
 

@@ -46,7 +46,8 @@ Notation along(const Form& whole, const Form& along_axis, Notation operand, cons
   return make_function(along_axis, {std::move(operand), axis}, ndim);
 }
 
-/// Python's start:stop:step.
+}  // namespace
+
 std::string slice_text(const SliceBounds& bounds) {
   std::string text;
   if (bounds.start) text += std::to_string(*bounds.start);
@@ -55,8 +56,6 @@ std::string slice_text(const SliceBounds& bounds) {
   if (bounds.step != 1) text.append(":").append(std::to_string(bounds.step));
   return text;
 }
-
-}  // namespace
 
 std::optional<LogSoftmax> as_log_softmax(const Expr& e) {
   const auto* sum = e->as<Sum>();
@@ -169,9 +168,7 @@ std::optional<Notation> Printer::power_of(const Factor& f) {
       if (softmax) return make_power(*softmax, exponent * product->coefficient);
     }
   }
-  const auto flipped = flipped_.find(f.node.get());
-  const bool negated = flipped != flipped_.end() && flipped->second;
-  auto base = negated ? sum(f.node, true) : matrix(f.node);
+  auto base = is_flipped(f.node) ? sum(f.node, true) : matrix(f.node);
   if (!base) return std::nullopt;
   return make_power(*base, exponent);
 }
@@ -314,7 +311,7 @@ std::optional<Notation> Printer::mean(std::vector<const Factor*>& scalars) {
 std::optional<Notation> Printer::product(const Expr& e) {
   const auto& einsum = *e->as<Einsum>();
   const int ndim = e->ndim();
-  if (einsum.factors.empty() && ndim == 0) return make_number(einsum.coefficient);
+  if (einsum.factors.empty() && (ndim == 0 || einsum.coefficient == 0)) return make_number(einsum.coefficient);
   const Signs signs(*this, einsum);
   if (auto squares = sum_of_squares(e)) return squares;
   std::vector<const Factor*> scalars, factors;

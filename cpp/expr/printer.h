@@ -26,10 +26,15 @@ class Printer {
   /// Factors in the order in which they are printed: names, then by text.
   std::vector<const Factor*> in_print_order(const Einsum& einsum);
 
- private:
   /// The coefficient and the signs of sums in a product, so that no minus stands before it where a sum can take it.
   class Signs;
+  /// Whether a sum is to be printed with the opposite sign.
+  bool is_flipped(const Expr& sum) const {
+    const auto found = flipped_.find(sum.get());
+    return found != flipped_.end() && found->second;
+  }
 
+ private:
   std::optional<Notation> product(const Expr& e);
   std::optional<Notation> sum_of_squares(const Expr& e);
   std::optional<Notation> mean(std::vector<const Factor*>& scalars);
@@ -65,6 +70,8 @@ struct LogSoftmax {
 };
 std::optional<LogSoftmax> as_log_softmax(const Expr& e);
 
+/// Python's start:stop:step.
+std::string slice_text(const SliceBounds& bounds);
 /// A constant in rows; an array of more than a few numbers is abbreviated.
 std::string array_text(const Array& array);
 /// NumPy source of a constant.

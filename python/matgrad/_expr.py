@@ -174,6 +174,14 @@ class Expr(ArrayMethods):
         """Return the formula in index notation; the axes of the result are i, j, k, l, …, then come the summed ones."""
         return _core.to_index(self._node)
 
+    def to_numpy(self) -> str:
+        """
+        Return NumPy source over `np` and the symbols' names.
+
+        It is an expression where it can be, else statements of which the last assigns `result`.
+        """
+        return _core.to_numpy(self._node, list(self._symbols.values()))
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.to_latex()}$"
 

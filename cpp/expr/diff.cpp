@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "expr/build.h"
+#include "expr/refactor.h"
 
 namespace matgrad::expr {
 namespace {
@@ -169,6 +170,7 @@ class Elimination {
   Elimination(const Expr& y, const std::vector<Expr>& x) : y_(y) {
     for (const Expr& variable : x) variables_.insert(variable.get());
     std::unordered_set<const Node*> active(variables_);
+    keep_sums(y);
     for (const Expr& node : topological_order({y})) {
       if (variables_.contains(node.get())) continue;
       bool depends = false;
@@ -177,7 +179,10 @@ class Elimination {
       const auto found = partials_of(node, [&](const Expr& operand) { return active.contains(operand.get()); });
       if (found.empty()) continue;
       active.insert(node.get());
-      for (const Partial& p : found) add_edge(node, p.operand, p.derivative);
+      for (const Partial& p : found) {
+        add_edge(node, p.operand, p.derivative);
+        if (node->as<Einsum>() == nullptr && node->as<Sum>() == nullptr) keep_sums(p.derivative);
+      }
       if (node != y) between_.push_back(node);
     }
   }
@@ -201,7 +206,8 @@ class Elimination {
       return einsum(1, deltas(x->lengths, labels_from(0, x->ndim()), labels_from(x->ndim(), x->ndim())), lengths);
     }
     const auto edge = below_[y_.get()].find(x.get());
-    return edge == below_[y_.get()].end() ? full(0, lengths) : total(edge->second.terms, lengths);
+    if (edge == below_[y_.get()].end()) return full(0, lengths);
+    return refactored(total(edge->second.terms, lengths), kept_sums_);
   }
 
  private:
@@ -210,6 +216,13 @@ class Elimination {
     std::vector<Term> terms{};  ///< whose sum is the derivative
   };
   using Edges = std::unordered_map<const Node*, Edge>;
+
+  /// Sums that were there, in the function or in the derivative of one of its nodes, stay as they are.
+  void keep_sums(const Expr& e) {
+    for (const Expr& node : topological_order({e})) {
+      if (node->as<Sum>() != nullptr && kept_sums_.insert(node.get()).second) kept_.push_back(node);
+    }
+  }
 
   void add_edge(const Expr& from, const Expr& to, const Expr& derivative) {
     Edge& edge = below_[from.get()].try_emplace(to.get(), Edge{to}).first->second;
@@ -256,7 +269,8 @@ class Elimination {
   }
 
   Expr y_;
-  std::unordered_set<const Node*> variables_;
+  std::unordered_set<const Node*> variables_, kept_sums_;
+  std::vector<Expr> kept_{};  ///< keeps the sums alive
   std::vector<Expr> between_;
   std::unordered_map<const Node*, Edges> below_;
   std::unordered_map<const Node*, std::unordered_map<const Node*, Expr>> above_;

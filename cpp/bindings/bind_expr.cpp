@@ -1,6 +1,9 @@
 // Expressions as Python sees them: the class Node, and NumPy's functions, derivatives and printed forms of nodes.
 #include <pybind11/stl.h>
 
+#include <set>
+#include <string>
+
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/constant.h"
@@ -140,6 +143,22 @@ void bind_numpy(py::module_& module) {
       py::arg("x"), py::arg("indices"));
 }
 
+/// The symbols that the value of an expression depends on, by its lengths also.
+void collect_names(const Expr& e, std::set<const expr::Node*>& seen, std::set<std::string>& names) {
+  if (!seen.insert(e.get()).second) return;
+  if (auto* symbol = e->as<expr::Symbol>()) names.insert(symbol->name);
+  if (auto* size = e->as<expr::Size>(); size && size->axis >= 0) names.insert(size->name);
+  for (const Expr& length : e->lengths) collect_names(length, seen, names);
+  expr::for_each_operand(*e, [&](const Expr& operand) { collect_names(operand, seen, names); });
+}
+
+std::set<std::string> symbol_names(const Expr& e) {
+  std::set<const expr::Node*> seen;
+  std::set<std::string> names;
+  collect_names(e, seen, names);
+  return names;
+}
+
 void bind_calculus(py::module_& module) {
   module.def(
       "diff",
@@ -152,6 +171,7 @@ void bind_calculus(py::module_& module) {
                               "' but must be \"auto\", \"forward\", \"reverse\" or \"cross_country\"");
       },
       py::arg("y"), py::arg("x"), py::arg("mode"));
+  module.def("symbol_names", &symbol_names, py::arg("e"));
   module.def("to_matrix", &expr::to_matrix, py::arg("e"));
   module.def("to_latex", &expr::to_latex, py::arg("e"));
   module.def("to_index", &expr::to_index, py::arg("e"));

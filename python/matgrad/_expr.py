@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, NoReturn
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
 from . import _core
 from ._core import Node
 from ._layout import LAYOUTS, Layout, arrange
-from ._numpy_protocol import ArrayMethods
+from ._numpy_protocol import ArrayMethods, as_indices
 from ._validate import as_float_array
 
 Mode = Literal["auto", "forward", "reverse", "cross_country"]
@@ -159,6 +159,106 @@ class Expr(ArrayMethods):
         arranged: Expr = arrange(derivative, 1 if hessian else self.ndim, layout)
         return arranged
 
+    # --- Values ---
+
+    def __call__(self, /, **values: Any) -> Any:
+        """
+        Compute the value, or substitute expressions.
+
+        Parameters
+        ----------
+        **values : array_like, or Expr
+            What stands for each symbol, by name. Symbols that dropped out may be left out.
+
+        Returns
+        -------
+        ndarray, or a NumPy scalar if there are no axes; Expr if one of the values is an expression
+
+        Raises
+        ------
+        TypeError
+            If a symbol is missing or unknown, or if a value is no array of an accepted dtype.
+        ValueError
+            If shapes don't fit.
+
+        Examples
+        --------
+        >>> import matgrad as mg
+        >>> x, y = mg.vectors("x y")
+        >>> (2 * x + y)(x=[1, 2], y=[10, 20])
+        array([12., 24.])
+        >>> print((x @ y)(x=mg.matrix("A") @ y))
+        yᵀA y
+        """
+        if Expr in map(type, values.values()):
+            return self._substituted(values)
+        if self._function is None or values.keys() != self._function[0].keys():
+            self._check_names("the expression", values)
+            symbols = {name: node for name, node in self._symbols.items() if name in values}
+            self._function = symbols, _function(self._node, symbols)
+        symbols, function = self._function
+        return function(*[values[name] for name in symbols])
+
+    def compile(self, *symbols: Expr) -> Any:
+        """
+        Return the value as a function of arrays.
+
+        Parameters
+        ----------
+        *symbols : Expr
+            The symbols whose values are the arguments, in that order; without any, `symbols`. Those that
+            dropped out may be there or not.
+
+        Returns
+        -------
+        Function
+            ``fn(*arrays, out=None)``. It may be pickled, and called from several threads.
+
+        Raises
+        ------
+        TypeError
+            If the arguments aren't the symbols of the expression.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import matgrad as mg
+        >>> A, x = mg.matrix("A"), mg.vector("x")
+        >>> fn = (x @ A @ x).diff(x).compile(A, x)
+        >>> fn(np.eye(2), np.array([1.0, 2.0]))
+        array([2., 4.])
+        """
+        chosen: dict[str, Node] = {}
+        for x in symbols or self.symbols:
+            if not isinstance(x, Expr) or x.name is None:
+                raise TypeError(f"compile: {x!r} is not a symbol, and an argument stands for a symbol only")
+            if x.name in chosen:
+                raise TypeError(f"compile: the symbol {x.name} is there twice")
+            chosen[x.name] = x._node
+        self._check_names("compile: the expression", chosen)
+        merged(self._symbols, chosen)
+        return _function(self._node, chosen)
+
+    def _check_names(self, what: str, names: Collection[str]) -> None:
+        """Raise TypeError unless all symbols that the value depends on are there, and no unknown ones."""
+        unknown = [name for name in names if name not in self._symbols]
+        if unknown:
+            raise TypeError(f"{what} has no symbol {unknown[0]}; it has {', '.join(self._symbols) or 'none'}")
+        missing = [name for name in _core.symbol_names(self._node) if name not in names]
+        if missing:
+            raise TypeError(f"{what} needs a value for its symbol {missing[0]}")
+
+    def _substituted(self, values: Mapping[str, Any]) -> Expr:
+        """Return the expression with others in place of symbols."""
+        replacements, symbols = [], dict(self._symbols)
+        given = {name: as_expr(name, value) for name, value in values.items()}
+        for name, x in given.items():
+            if name not in self._symbols:
+                raise TypeError(f"the expression has no symbol {name}; it has {', '.join(self._symbols) or 'none'}")
+            _check_fits(name, symbols.pop(name).shape, x._node.shape)
+            replacements.append((self._symbols[name], x._node))
+        return Expr(_core.substitute(self._node, replacements), merged(symbols, union(list(given.values()))))
+
     # --- Printed forms ---
 
     def __str__(self) -> str:
@@ -185,49 +285,10 @@ class Expr(ArrayMethods):
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.to_latex()}$"
 
-    # --- What needs values ---
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
-        raise TypeError(
-            f"the expression {self} has no values yet, so it can't become an array: call it with values for its "
-            "symbols, or use NumPy functions that matgrad supports"
-        )
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(f"the truth value of the expression {self} is not known yet; np.where(condition, a, b) chooses")
-
-    def __float__(self) -> NoReturn:
-        raise TypeError(f"the value of the expression {self} is not known yet, so it can't become a Python number")
-
-    __int__ = __float__
-    __complex__ = __float__
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("len() of an expression without axes")
-        length = self._node.shape[0]
-        if not isinstance(length, int):
-            raise TypeError(f"the length of the first axis of the expression {self} is not known yet")
-        return length
-
-    def __iter__(self) -> Iterator[Expr]:
-        return iter([self[k] for k in range(len(self))])
-
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError("an expression can't be assigned to: it is immutable")
+    # --- Operators and axes ---
 
     def __getitem__(self, key: Any) -> Expr:
-        items = list(key) if isinstance(key, tuple) else [key]
-        ellipses = [k for k, item in enumerate(items) if item is Ellipsis]
-        if len(ellipses) > 1:
-            raise IndexError("an index can only have a single ellipsis ('...')")
-        for k in ellipses:
-            used = sum(item is not None for item in items) - 1
-            items[k : k + 1] = [slice(None)] * (self.ndim - used)
-        indices = [_index(item) for item in items]
-        return Expr(_core.index(self._node, indices), self._symbols)
-
-    # --- Operators ---
+        return Expr(_core.index(self._node, as_indices(key, self.ndim)), self._symbols)
 
     def __add__(self, other: Any) -> Expr:
         return _binary(_core.add, self, other)
@@ -271,8 +332,6 @@ class Expr(ArrayMethods):
     def __pos__(self) -> Expr:
         return self
 
-    # --- Axes ---
-
     @property
     def T(self) -> Expr:
         """The expression with its axes in reverse order."""
@@ -297,22 +356,17 @@ class Expr(ArrayMethods):
         return Expr(_core.reshape(self._node, parts), symbols)
 
 
-def _index(item: Any) -> int | slice | None:
-    """Return one item between brackets as Python's own object of that kind."""
-    if item is None:
-        return None
-    try:
-        if isinstance(item, slice):
-            bounds = (None if b is None else operator.index(b) for b in (item.start, item.stop, item.step))
-            start, stop, step = bounds
-            if step == 0:
-                raise ValueError("slice step cannot be zero")
-            return slice(start, stop, step)
-        if not isinstance(item, (bool, np.bool)):
-            return operator.index(item)
-    except TypeError:
-        pass
-    raise NotImplementedError(f"indexing an expression by {item!r} is not supported: only integers and slices are")
+def _function(node: Node, symbols: Symbols) -> Any:
+    return _core.Function([node], list(symbols.values()), list(symbols), True)
+
+
+def _check_fits(name: str, wanted: tuple[int | Node, ...], given: tuple[int | Node, ...]) -> None:
+    """Raise ValueError if an expression can't stand in place of a symbol."""
+    if len(wanted) != len(given):
+        raise ValueError(f"{name} has {len(wanted)} axes but would become an expression with {len(given)}")
+    for axis, (m, n) in enumerate(zip(wanted, given, strict=True)):
+        if isinstance(m, int) and m != n and (isinstance(n, int) or m == 1):
+            raise ValueError(f"axis {axis} of {name} has length {m} but would become one of another length")
 
 
 # --- Operands ---

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -71,6 +72,39 @@ class ArrayMethods(Symbolic):
             )
         return function(*args, **kwargs)
 
+    # --- What needs values ---
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise TypeError(
+            f"the expression {self} has no values yet, so it can't become an array: call it with values for its "
+            "symbols, or use NumPy functions that matgrad supports"
+        )
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"the truth value of the expression {self} is not known yet; np.where(condition, a, b) chooses")
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(f"the value of the expression {self} is not known yet, so it can't become a Python number")
+
+    __int__ = __float__
+    __complex__ = __float__
+
+    def __len__(self: Any) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of an expression without axes")
+        length = self.shape[0]
+        if not isinstance(length, int):
+            raise TypeError(f"the length of the first axis of the expression {self} is not known yet")
+        return length
+
+    def __iter__(self: Any) -> Iterator[Any]:
+        return iter([self[k] for k in range(len(self))])
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError("an expression can't be assigned to: it is immutable")
+
+    # --- Functions as operators and methods ---
+
     __eq__ = _ufunc("equal")
     __ne__ = _ufunc("not_equal")
     __lt__ = _ufunc("less")
@@ -134,3 +168,33 @@ class ArrayMethods(Symbolic):
     def copy(self, order: Any = "C") -> Any:
         """Return the expression itself, which is immutable."""
         return self
+
+
+def as_indices(key: Any, ndim: int) -> list[int | slice | None]:
+    """Return what stands between brackets as a list of Python's own integers, slices and None."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    ellipses = [k for k, item in enumerate(items) if item is Ellipsis]
+    if len(ellipses) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    for k in ellipses:
+        used = sum(item is not None for item in items) - 1
+        items[k : k + 1] = [slice(None)] * (ndim - used)
+    return [_index(item) for item in items]
+
+
+def _index(item: Any) -> int | slice | None:
+    """Return one item between brackets as Python's own object of that kind."""
+    if item is None:
+        return None
+    try:
+        if isinstance(item, slice):
+            bounds = (None if b is None else operator.index(b) for b in (item.start, item.stop, item.step))
+            start, stop, step = bounds
+            if step == 0:
+                raise ValueError("slice step cannot be zero")
+            return slice(start, stop, step)
+        if not isinstance(item, (bool, np.bool)):
+            return operator.index(item)
+    except TypeError:
+        pass
+    raise NotImplementedError(f"indexing an expression by {item!r} is not supported: only integers and slices are")

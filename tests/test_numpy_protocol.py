@@ -1,0 +1,181 @@
+"""Every NumPy function of expressions computes what NumPy computes of arrays."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import scipy.special
+
+import matgrad as mg
+from matgrad._numpy_protocol import FUNCTIONS, UFUNCS
+
+RNG = np.random.default_rng(0)
+ARRAYS = {
+    "s": RNG.uniform(0.5, 2),
+    "x": RNG.normal(size=4),
+    "p": RNG.uniform(0.1, 0.9, 4),
+    "q": RNG.uniform(1.1, 3, 4),
+    "i": np.array([-1.5, 0.5, 0.0, 2.0]),
+    "A": RNG.normal(size=(3, 4)),
+    "B": RNG.normal(size=(4, 2)),
+    "C": RNG.normal(size=(3, 4)),
+    "S": RNG.normal(size=(4, 4)),
+    "R": RNG.normal(size=(1, 4)),
+    "T": RNG.normal(size=(2, 3, 4)),
+    "G": RNG.normal(size=(2, 4, 4)),
+}
+CONSTANT = RNG.normal(size=4)
+
+UNARY = {
+    "x": """absolute fabs negative positive conjugate square exp exp2 expm1 cbrt sin cos tan sinh cosh tanh arcsinh
+        arctan sign floor ceil rint trunc logical_not deg2rad rad2deg degrees radians reciprocal""",
+    "p": "log log2 log10 log1p sqrt arcsin arccos arctanh",
+    "q": "arccosh",
+}
+BINARY = {
+    "x p": """add subtract multiply divide maximum minimum arctan2 hypot logaddexp logaddexp2 greater greater_equal less
+        less_equal equal not_equal logical_and logical_or logical_xor floor_divide remainder""",
+    "p x": "power float_power",
+}
+CASES = [
+    *(f"np.{name}({v})" for v, names in UNARY.items() for name in names.split()),
+    *(f"np.{name}({vs.replace(' ', ', ')})" for vs, names in BINARY.items() for name in names.split()),
+    *(
+        f"np.{name}.outer(x, p)"
+        for name in ["add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "less", "equal"]
+    ),
+    *(f"np.{name}.reduce(A)" for name in ["add", "multiply", "maximum", "minimum"]),
+    *(f"np.{name}.reduce(T, axis=(0, 2), keepdims=True)" for name in ["add", "multiply", "maximum", "minimum"]),
+    *(
+        f"np.{name}({a})"
+        for name in ["sum", "mean", "prod", "max", "min", "amax", "amin", "var", "std", "ptp"]
+        for a in "sxAT"
+    ),
+    *(
+        f"np.{name}(T, {how})"
+        for name in ["sum", "mean", "prod", "max", "min", "var", "std", "ptp"]
+        for how in ["0", "axis=1", "axis=-1, keepdims=True", "axis=(0, -1)", "axis=(2, 1), keepdims=True"]
+    ),
+    *(f"{name}(p > 0.5)" for name in ["np.all", "np.any"]),
+    *(f"A.{name}(axis=1)" for name in ["sum", "mean", "prod", "max", "min", "var", "std"]),
+]
+CASES += (
+    """
+np.var(A, axis=0, ddof=1); np.std(A, ddof=1); np.average(A); np.average(A, axis=1); np.average(A, 1, weights=p)
+np.average(A, weights=C); np.average(A, axis=0, weights=C)
+A + x; A * R; A - R; s * A; A / s; x ** 2; x ** 3; p ** 0.5; p ** -1.5; 2 ** x; p ** x; -A; +A; abs(A)
+A @ B; A @ x; x @ B; x @ x; T @ B; T @ x; x @ G; G @ G; G[0] @ G; C @ G; np.matmul(T, S); CONSTANT @ B
+A @ CONSTANT; CONSTANT * x; CONSTANT + A; A - CONSTANT; CONSTANT / q; CONSTANT > x
+CONSTANT.reshape(2, 2) @ B.T[:, :2].T
+np.bitwise_and(x > 0, p < 0.5); np.bitwise_or(x > 0, p < 0.5); np.bitwise_xor(x > 0, p < 0.5); np.invert(x > 0)
+np.power.outer(p, x); (x > 0) & (p < 0.5); (x > 0) | (p < 0.5) ^ (x < 0)
+~(x > 0); (x > 0) * A; x // 0.5; x % 0.7; 2 // q; 3 % q; (x != 0)
+x == i
+np.dot(A, B); np.dot(x, x); np.dot(A, x); np.dot(T, B); np.dot(T, x); np.dot(G, G); np.dot(s, A); A.dot(B)
+np.dot(A, CONSTANT)
+np.vdot(x, p); np.vdot(A, C); np.vecdot(A, C); np.vecdot(A, x); np.matvec(A, x); np.vecmat(x, B); np.matvec(G, x)
+np.inner(x, p); np.inner(A, C); np.inner(A, x); np.inner(s, A); np.inner(T, A); np.outer(x, p); np.outer(A, x)
+np.tensordot(A, B, 1); np.tensordot(T, A, 2); np.tensordot(T, A, ([1, 2], [0, 1])); np.tensordot(T, A, (2, 1))
+np.tensordot(x, p, 0)
+np.kron(A, B); np.kron(x, p); np.kron(A, x); np.kron(x, A); np.kron(R, A); np.kron(A, R); np.kron(s, A); np.kron(T, A)
+np.einsum("ij,jk->ik", A, B); np.einsum("ij,jk", A, B); np.einsum("ii", S); np.einsum("ii->i", S)
+np.einsum("ij->ji", A)
+np.einsum("ba", A); np.einsum("i,i->i", x, p); np.einsum("i,j", x, p); np.einsum("...i,i", T, x)
+np.einsum("...ij,jk->...ik", T, B)
+np.einsum("i...->...", T); np.einsum("ij,ij,j->", A, C, x); np.einsum("...ii->...i", G); np.einsum("ij,kj->ik", R, A)
+np.einsum("ij,ij->i", R, A)
+np.einsum("a...,b...->ab...", A, C); np.einsum("ij, jk -> ik", A, B, optimize=True); np.einsum("ij->", A)
+np.trace(S); np.trace(S, offset=1); np.trace(T, 0, 1, 2); A.trace(); np.diag(x); np.diag(S); np.diag(A)
+np.diag(x, 1); np.diag(x, -2)
+np.diag(A, 1); np.diag(A, -1); np.diagonal(T, axis1=1, axis2=2); np.diagonal(G, 1, 1, 2); S.diagonal(); np.diagflat(A)
+np.tril(A); np.triu(A, 1)
+np.tril(S, -1); np.tril(G)
+np.transpose(A); np.transpose(T, (2, 0, 1)); np.transpose(T, [-1, 0, 1]); T.T; x.T; T.mT; A.transpose()
+T.transpose(1, 0, 2); T.transpose((1, 0, 2))
+np.matrix_transpose(T); np.linalg.matrix_transpose(T); np.swapaxes(T, 0, 2); T.swapaxes(-1, 0); np.moveaxis(T, 0, -1)
+np.moveaxis(T, (0, 1), (-1, 0))
+np.broadcast_to(x, (3, 4)); np.broadcast_to(R, (3, 4)); np.broadcast_to(s, (2, 2)); np.expand_dims(x, 0)
+np.expand_dims(x, (0, -1)); np.expand_dims(A, 1)
+np.squeeze(R); np.squeeze(R, 0); R.squeeze(axis=0); np.squeeze(T); np.atleast_1d(s); np.atleast_2d(x)
+np.atleast_2d(A)
+np.reshape(A, (4, 3)); np.reshape(A, -1); np.reshape(A, (2, 6), order="F"); A.reshape(2, -1); A.reshape((6, 2))
+T.reshape(6, 4); T.reshape(2, 12)
+T.reshape(4, 3, 2); T.reshape(2, 1, 12); R.reshape(4); R.reshape(2, 2); x.reshape(2, 1, 2); np.ravel(A)
+np.ravel(A, order="F"); A.ravel(); A.flatten(); A.flatten("F")
+A.copy(); A.astype(float); T.reshape(-1, 4).reshape(2, 3, 4); T.reshape(3, 8, order="F")
+A[0]; A[-1]; A[:, 1]; A[1:, ::2]; A[::-1]; A[..., 0]; A[None, :, 1:3]; T[0, 1, 2]; T[:, -1]; T[1, ..., ::-2]; x[2]
+x[-3:-1]; x[:, None] * p; x[5:]; T[:, 0:1]
+np.stack([x, p]); np.stack([x, p, i], axis=1); np.stack([A, C], -1); np.concatenate([x, p]); np.concatenate([A, C, R])
+np.concatenate([A, C], axis=1)
+np.concatenate([A, B], axis=None); np.vstack([x, A]); np.hstack([x, p]); np.hstack([A, C]); np.column_stack([x, p])
+np.column_stack([A, C]); np.stack([s, s * s])
+np.concatenate([x, CONSTANT]); np.flip(A); np.flip(A, 0); np.flip(T, (0, 2))
+np.where(x > 0, x, p); np.where(x > 0, 1.0, A); np.where(CONSTANT > 0, x, 0); np.where(s > 0, A, C)
+np.clip(x, -0.5, 0.5); np.clip(x, None, p); np.clip(x, -0.5, None)
+x.clip(-0.3, 0.3); np.clip(x, min=-0.2, max=0.1); np.round(x); np.round(x, 2); x.round(1); np.around(x, 1)
+np.zeros_like(A); np.ones_like(A); np.full_like(x, 3.0); np.ones_like(s); np.real(A); np.copy(A)
+np.full_like(A, CONSTANT)
+np.linalg.inv(S); np.linalg.inv(G); np.linalg.det(S); np.linalg.det(G); np.linalg.slogdet(S)[0]
+np.linalg.slogdet(S).logabsdet; np.linalg.slogdet(G).sign
+np.linalg.solve(S, x); np.linalg.solve(S, B); np.linalg.solve(G, B); np.linalg.solve(S, CONSTANT)
+np.linalg.solve(G, x)
+np.linalg.matrix_power(S, 0); np.linalg.matrix_power(S, 1); np.linalg.matrix_power(S, 3)
+np.linalg.matrix_power(S, -2); np.linalg.multi_dot([A, S, B]); np.linalg.multi_dot([x, S, x])
+np.linalg.outer(x, p); np.linalg.trace(G); np.linalg.diagonal(G); np.linalg.vecdot(A, C); np.linalg.matmul(A, B)
+np.linalg.tensordot(A, B, axes=1)
+np.linalg.norm(x); np.linalg.norm(A); np.linalg.norm(T); np.linalg.norm(A, "fro"); np.linalg.norm(A, 1)
+np.linalg.norm(A, -1); np.linalg.norm(A, np.inf); np.linalg.norm(A, -np.inf)
+np.linalg.norm(x, 1); np.linalg.norm(x, 2); np.linalg.norm(x, 3); np.linalg.norm(x, 0.5); np.linalg.norm(x, np.inf)
+np.linalg.norm(x, -np.inf); np.linalg.norm(x, 0); np.linalg.norm(x, -1)
+np.linalg.norm(A, axis=0); np.linalg.norm(A, axis=1, keepdims=True); np.linalg.norm(A, 1, axis=1)
+np.linalg.norm(T, axis=(0, 2)); np.linalg.norm(T, 1, (2, 0)); np.linalg.norm(A, keepdims=True)
+np.linalg.norm(T, "fro", (1, 2), keepdims=True); np.linalg.norm(T, np.inf, (1, 2), keepdims=True)
+np.linalg.vector_norm(A); np.linalg.vector_norm(A, axis=0, ord=3); np.linalg.matrix_norm(T)
+np.linalg.matrix_norm(T, ord=1); scipy.special.expit(x); np.ndim(A) + 0 * s; np.size(A) * s; np.size(A, 1) * s
+np.shape(A)[0] * s; len(A) * s; A.size * s
+""".strip()
+    .replace("\n", "; ")
+    .split("; ")
+)
+
+
+def symbol(name, shape):
+    make = [mg.scalar, mg.vector, mg.matrix, mg.tensor][min(len(shape), 3)]
+    return make(name, *shape)
+
+
+def evaluated(case, names):
+    return eval(case, {"np": np, "scipy": scipy, "CONSTANT": CONSTANT, **names})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_function_of_expressions_computes_what_numpy_computes(case):
+    symbols = {name: symbol(name, np.shape(array)) for name, array in ARRAYS.items()}
+    expected = np.asarray(evaluated(case, ARRAYS), dtype=float)
+    expression = evaluated(case, symbols)
+    assert expression.shape == expected.shape
+    value = expression(**{symbol.name: ARRAYS[symbol.name] for symbol in expression.symbols})
+    np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-13)
+
+
+NEEDS_LENGTHS = re.compile(
+    r"np\.(tril|triu|concatenate|vstack|hstack|column_stack)|len\(|offset=1|diag\(\w, -?\d|diagonal\(G, 1"
+    r"|trace\([AT]|\.trace|diag\(A|diagonal\(T"
+)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not NEEDS_LENGTHS.search(case)])
+def test_it_does_so_without_knowing_lengths(case):
+    symbols = {name: symbol(name, [n if n == 1 else None for n in np.shape(array)]) for name, array in ARRAYS.items()}
+    expression = evaluated(case, symbols)
+    value = expression(**{symbol.name: ARRAYS[symbol.name] for symbol in expression.symbols})
+    np.testing.assert_allclose(value, np.asarray(evaluated(case, ARRAYS), dtype=float), rtol=1e-12, atol=1e-13)
+
+
+def test_every_function_of_the_tables_is_tested():
+    text = "; ".join(CASES)
+    called = set(re.findall(r"(?:np|special)\.(?:\w+\.)?\w+", text))
+    missing = [name for name in [*UFUNCS, *FUNCTIONS] if not {f"np.{name}", f"special.{name}"} & called]
+    assert sorted(missing) == []

@@ -159,18 +159,26 @@ std::set<std::string> symbol_names(const Expr& e) {
   return names;
 }
 
+expr::Mode mode_of(const std::string& name) {
+  constexpr const char* kModes[] = {"auto", "forward", "reverse", "cross_country"};
+  for (int k = 0; k < 4; ++k) {
+    if (name == kModes[k]) return expr::Mode(k);
+  }
+  throw py::value_error("diff: mode is '" + name +
+                        "' but must be \"auto\", \"forward\", \"reverse\" or \"cross_country\"");
+}
+
 void bind_calculus(py::module_& module) {
   module.def(
       "diff",
-      [](const Expr& y, const std::vector<Expr>& x, const std::string& mode) {
-        constexpr const char* kModes[] = {"auto", "forward", "reverse", "cross_country"};
-        for (int k = 0; k < 4; ++k) {
-          if (mode == kModes[k]) return expr::diff(y, x, expr::Mode(k));
-        }
-        throw py::value_error("diff: mode is '" + mode +
-                              "' but must be \"auto\", \"forward\", \"reverse\" or \"cross_country\"");
-      },
+      [](const Expr& y, const std::vector<Expr>& x, const std::string& mode) { return diff(y, x, mode_of(mode)); },
       py::arg("y"), py::arg("x"), py::arg("mode"));
+  module.def(
+      "derivative",
+      [](const Expr& y, const std::vector<Expr>& variables, const std::string& mode) {
+        return derivative(y, variables, mode_of(mode));
+      },
+      py::arg("y"), py::arg("variables"), py::arg("mode"));
   module.def("symbol_names", &symbol_names, py::arg("e"));
   module.def("to_matrix", &expr::to_matrix, py::arg("e"));
   module.def("to_latex", &expr::to_latex, py::arg("e"));

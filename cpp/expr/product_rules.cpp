@@ -140,7 +140,7 @@ bool Product::merge_equal() {
 
 /// exp(u) exp(logsumexp(u))⁻¹ = exp(u − logsumexp(u)), and exp(u) σ(−u) = σ(u): what would overflow doesn't.
 bool Product::merge_exponentials() {
-  const Op &exp = op("exp"), &sigmoid = op("sigmoid");
+  static const Op &exp = op("exp"), &sigmoid = op("sigmoid");
   for (size_t k = 0; k < factors_.size(); ++k) {
     const auto* first = factors_[k].node->as<Map>();
     if (first == nullptr || first->op != &exp || factors_[k].exponent <= 0) continue;

@@ -151,11 +151,10 @@ class Expr(ArrayMethods):
                 f"diff: layout is {layout!r} but must be 'tensor' for a derivative by {len(wrt)} symbols, "
                 "unless it is that of a scalar by two vectors"
             )
-        node, symbols = self._node, self._symbols
+        symbols = self._symbols
         for x in wrt:
             symbols = merged(symbols, x._symbols)
-            (node,) = _core.diff(node, [x._node], mode)
-        derivative = Expr(node, symbols)
+        derivative = Expr(_core.derivative(self._node, [x._node for x in wrt], mode), symbols)
         arranged: Expr = arrange(derivative, 1 if hessian else self.ndim, layout)
         return arranged
 

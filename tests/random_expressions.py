@@ -431,7 +431,10 @@ def random_case(seed: int, depth: int) -> Case:
         whole = apply("({0} * {1})", whole, Part("t", SYMBOLS["t"]))
     names = names_in(whole.source)
     variables = generator.choice(names), generator.choice(names)
-    return Case(whole.source, variables, generator.choice(("free", "named", "fixed")), whole.value)
+    sizes = generator.choice(("free", "named", "fixed"))
+    if "squeeze" in whole.source:  # which needs to know that a length is 1
+        sizes = "fixed"
+    return Case(whole.source, variables, sizes, whole.value)
 
 
 cases = st.builds(random_case, st.integers(0, 2**32 - 1), st.integers(1, 6))

@@ -104,7 +104,6 @@ def test_derivatives_agree_with_jax(case):
     def loss(*arguments):
         return jax.numpy.sum(weights(np.shape(case.value)) * f(*arguments))
 
-    @jax.jit
     def reference(*arguments):
         return {
             "value": f(*arguments),
@@ -113,9 +112,13 @@ def test_derivatives_agree_with_jax(case):
             "hessian": jax.jacfwd(jax.grad(loss, first), second)(*arguments),
         }
 
+    expected = jax.jit(reference)(*symbols.values())
+    if not all(np.all(np.isfinite(array)) for array in expected.values()):
+        # compiled, a maximum may be computed twice and differ in the last bit from itself; step by step it doesn't
+        expected = reference(*map(jax.numpy.asarray, symbols.values()))
     derivatives = Derivatives(case)
-    for name, expected in reference(*symbols.values()).items():
-        assert_close(derivatives[name], expected, name)
+    for name, array in expected.items():
+        assert_close(derivatives[name], array, name)
 
 
 # --- Against finite differences ---

@@ -38,8 +38,8 @@ SCALAR_BY_MATRIX = by_table(
     Identity("tr(X A)", "X:mn A:nm", lambda X, A: np.trace(X @ A), {"X": lambda X, A: A.T}),
     Identity("tr(A X B)", "A:pm X:mn B:np", lambda A, X, B: np.trace(A @ X @ B), {"X": lambda A, X, B: A.T @ B.T}),
     Identity("tr(A XᵀB)", "A:pn X:mn B:mp", lambda A, X, B: np.trace(A @ X.T @ B), {"X": lambda A, X, B: B @ A}),
-    Identity("Σ X", "X:mn", lambda X: np.sum(X), {"X": np.ones_like}),
-    Identity("Σ f(X)", "X:mn", lambda X: np.sum(np.sin(X)), {"X": np.cos}),
+    Identity("Σ X", "X:mn", lambda X: np.sum(X), {"X": lambda X: np.ones_like(X)}),
+    Identity("Σ f(X)", "X:mn", lambda X: np.sum(np.sin(X)), {"X": lambda X: np.cos(X)}),
     Identity("‖X‖²", "X:mn", lambda X: np.linalg.norm(X) ** 2, {"X": lambda X: 2 * X}),
     Identity("‖X‖", "X:mn", lambda X: np.linalg.norm(X), {"X": lambda X: X / norm(X)}),
     Identity(

@@ -162,14 +162,14 @@ SCALAR_BY_VECTOR = by_table(
             "x a": lambda x, a: -distance_hessian(x, a),
         },
     ),
-    Identity("‖x‖₁", "x:n", lambda x: np.linalg.norm(x, 1), {"x": np.sign}),
+    Identity("‖x‖₁", "x:n", lambda x: np.linalg.norm(x, 1), {"x": lambda x: np.sign(x)}),
     Identity(
         "‖x‖ₚ",
         "x:n",
         lambda x: np.linalg.norm(x, 2.5),
         {"x": lambda x: np.sign(x) * abs(x) ** 1.5 / norm(x, 2.5) ** 1.5},
     ),
-    Identity("Σ f(x)", "x:n", lambda x: np.sum(np.sin(x)), {"x": cos, "x x": lambda x: np.diag(-sin(x))}),
+    Identity("Σ f(x)", "x:n", lambda x: np.sum(np.sin(x)), {"x": lambda x: cos(x), "x x": lambda x: np.diag(-sin(x))}),
     Identity(
         "log Σ exp x",
         "x:n",

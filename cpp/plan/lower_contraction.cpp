@@ -51,16 +51,17 @@ class Contractor {
       const bool fits = is_last && (wanted & ~(tensor(left).labels() | tensor(right).labels())) == 0;
       const Set keeps = is_last ? wanted & (tensor(left).labels() | tensor(right).labels()) : kept(members);
       const std::string name = key(members, keeps);
+      const std::vector<int> appearing = canonical(members).second;  // in another order once inverses are stored
       const auto known = lowering_.contractions.find(name);
       if (known != lowering_.contractions.end()) {
         add(recalled(known->second, members), members);
       } else if (fits) {
         contract(tensor(left), tensor(right), keeps, scale_, &result_);
-        if (is_final_ && scale_ == 1) remember(name, members, result_);
+        if (is_final_ && scale_ == 1) remember(name, appearing, result_);
         return;
       } else {
         const Operand made = contract(tensor(left), tensor(right), keeps, 1, nullptr);
-        remember(name, members, made);
+        remember(name, appearing, made);
         add(made, members);
       }
     }
@@ -89,7 +90,9 @@ class Contractor {
       sum_of_products({&last}, sum, summed, 1);
       lowering_.emit({.op = RowOp::Scale, .a = scale_}, lengths_, {&result_, &sum});
     }
-    if (is_only && is_final_ && scale_ == 1 && missing == 0) remember(key(1, result_.labels()), 1, result_);
+    if (is_only && is_final_ && scale_ == 1 && missing == 0) {
+      remember(key(1, result_.labels()), canonical(1).second, result_);
+    }
   }
 
   /// Makes sure that a tensor that may be an inverse is stored.
@@ -164,9 +167,9 @@ class Contractor {
     return text;
   }
 
-  void remember(const std::string& name, Set members, const Operand& made) {
+  void remember(const std::string& name, const std::vector<int>& labels, const Operand& made) {
     Operand known{made.place, {}};
-    for (int label : canonical(members).second) known.strides.push_back(made.strides[size_t(label)]);
+    for (int label : labels) known.strides.push_back(made.strides[size_t(label)]);
     lowering_.contractions.insert({name, known});
   }
 
@@ -326,12 +329,17 @@ class Contractor {
     return result;
   }
 
-  /// Whether a contraction is the product of a whole inverse, that isn't stored, with vectors.
+  /// Whether a contraction is the product of all columns of an inverse, that isn't stored, with vectors.
   bool is_solvable(const Factor& inverse, const Factor& other, Set keeps) const {
     if (!inverse.inverse || other.inverse || lowering_.is_lowered(inverse.inverse)) return false;
     const Set labels = inverse.labels(), shared = labels & other.labels();
-    return std::popcount(labels) == 2 && std::has_single_bit(shared) && (shared & keeps) == 0 &&
-           inverse.place.offset == 0;
+    if (std::popcount(labels) != 2 || !std::has_single_bit(shared) || (shared & keeps) != 0) return false;
+    const int64_t n = lowering_.factorization(inverse.inverse->as<expr::Linalg>()->operand).n;
+    const auto summed = size_t(std::countr_zero(shared)), remaining = size_t(std::countr_zero(labels & ~shared));
+    const bool is_plain = inverse.strides[summed] == 1
+                              ? inverse.strides[remaining] == n
+                              : inverse.strides[summed] == n && inverse.strides[remaining] == 1;
+    return is_plain && lengths_[summed] == n && inverse.place.offset == 0;
   }
 
   Operand solve(const Factor& inverse, const Operand& other, double scale, const Operand* target) {

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 # Values of the symbols that expressions are made of; small, as the Hessian by a tensor has the square of its size.
 SYMBOLS: dict[str, Array] = {
-    "t": np.float64(0.7),
+    "t": np.float64(0.65),
     "x": np.array([0.9, -1.3, 0.4]),
     "y": np.array([-0.6, 1.1]),
     "A": np.array([[0.3, -0.8, 1.2], [1.4, 0.5, -0.7]]),
@@ -268,9 +268,11 @@ def rearrangements(shape: Shape) -> Iterator[Operation]:
         yield Operation(f"np.broadcast_to({{0}}, {text})", (shape[1:],))
         yield Operation(f"np.broadcast_to({{0}}, {text})", ((*shape[:-1], 1),))
         yield Operation("{0}[::-1]", (shape,))
-        yield Operation("{0}[1:]", ((shape[0] + 1, *shape[1:]),))
-        yield Operation("{0}[::2]", ((2 * shape[0], *shape[1:]),))
-        yield Operation("{0}[..., :-1]", ((*shape[:-1], shape[-1] + 1),))
+        if shape[0] > 1:  # a slice of a free axis is not known to have one element
+            yield Operation("{0}[1:]", ((shape[0] + 1, *shape[1:]),))
+            yield Operation("{0}[::2]", ((2 * shape[0], *shape[1:]),))
+        if shape[-1] > 1:
+            yield Operation("{0}[..., :-1]", ((*shape[:-1], shape[-1] + 1),))
     if ndim < 3:
         yield Operation("{0}[1]", ((2, *shape),))
         yield Operation("{0}[..., -1]", ((*shape, 2),))

@@ -125,6 +125,7 @@ def test_deep_nesting_is_an_error_and_no_crash():
     [
         (["--wrt", "V"], "2 Uᵀ(U V − X)"),
         (["--wrt", "V", "--latex"], r"2 U^\top (U V - X)"),
+        (["--wrt", "V", "--numpy"], "2 * U.T @ (U @ V - X)"),
         (["--wrt", "V", "--index"], "2 U[k,i] (U[k,l] V[l,j] − X[k,j])"),
         (["--wrt", "U", "--layout", "numerator"], "2 V(U V − X)ᵀ"),
         (["--wrt", "V", "V"], "2 (UᵀU)[i,k] δ[j,l]"),

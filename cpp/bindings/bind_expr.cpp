@@ -7,6 +7,7 @@
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/constant.h"
+#include "bindings/with_lengths.h"
 #include "expr/diff.h"
 #include "expr/numpy_api.h"
 #include "expr/print.h"
@@ -144,18 +145,12 @@ void bind_numpy(py::module_& module) {
 }
 
 /// The symbols that the value of an expression depends on, by its lengths also.
-void collect_names(const Expr& e, std::set<const expr::Node*>& seen, std::set<std::string>& names) {
-  if (!seen.insert(e.get()).second) return;
-  if (auto* symbol = e->as<expr::Symbol>()) names.insert(symbol->name);
-  if (auto* size = e->as<expr::Size>(); size && size->axis >= 0) names.insert(size->name);
-  for (const Expr& length : e->lengths) collect_names(length, seen, names);
-  expr::for_each_operand(*e, [&](const Expr& operand) { collect_names(operand, seen, names); });
-}
-
 std::set<std::string> symbol_names(const Expr& e) {
-  std::set<const expr::Node*> seen;
   std::set<std::string> names;
-  collect_names(e, seen, names);
+  for (const Expr& node : with_lengths(e)) {
+    if (auto* symbol = node->as<expr::Symbol>()) names.insert(symbol->name);
+    if (auto* size = node->as<expr::Size>(); size && size->axis >= 0) names.insert(size->name);
+  }
   return names;
 }
 

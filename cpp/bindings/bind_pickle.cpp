@@ -6,6 +6,7 @@
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/constant.h"
+#include "bindings/with_lengths.h"
 #include "expr/numpy_api.h"
 
 namespace matgrad::bindings {
@@ -30,20 +31,17 @@ SliceBounds to_bounds(const py::tuple& row) {
   return {row[0].cast<std::optional<int64_t>>(), row[1].cast<std::optional<int64_t>>(), row[2].cast<int64_t>()};
 }
 
-/// Writes the rows.
-class Writer {
+/// The rows of nodes of which each comes after those that it is made of.
+class Recipe {
  public:
-  /// The number of the row of an expression; of −1, no expression.
-  int write(const Expr& e) {
-    if (auto known = numbers_.find(e.get()); known != numbers_.end()) return known->second;
-    // A symbol's own lengths are often its sizes, which are rows of their own.
-    std::vector<int> lengths = write_all(e->lengths);
+  void add(const Expr& e) {
+    std::vector<int> lengths = numbers_of(e->lengths);
     py::tuple row = std::visit(
         Overloaded{
             [&](const Symbol& x) -> py::tuple { return py::make_tuple("symbol", x.name, lengths, x.symmetric); },
             [&](const Size& x) -> py::tuple { return py::make_tuple("size", x.name, x.axis); },
             [&](const SliceLength& x) -> py::tuple {
-              return py::make_tuple("slice length", write(x.length), to_tuple(x.bounds));
+              return py::make_tuple("slice length", number_of(x.length), to_tuple(x.bounds));
             },
             [&](const Array& x) -> py::tuple { return py::make_tuple("array", to_array(x)); },
             [&](const Identity& x) -> py::tuple {
@@ -52,35 +50,37 @@ class Writer {
             [&](const Einsum& x) -> py::tuple {
               py::list factors;
               for (const Factor& f : x.factors) {
-                factors.append(py::make_tuple(write(f.node), to_bytes(f.labels), f.exponent, f.guard));
+                factors.append(py::make_tuple(number_of(f.node), to_bytes(f.labels), f.exponent, f.guard));
               }
               return py::make_tuple("einsum", x.coefficient, factors, lengths);
             },
             [&](const Sum& x) -> py::tuple {
               py::list terms;
-              for (const Term& term : x.terms) terms.append(py::make_tuple(term.coefficient, write(term.node)));
+              for (const Term& term : x.terms) terms.append(py::make_tuple(term.coefficient, number_of(term.node)));
               return py::make_tuple("sum", terms, lengths);
             },
-            [&](const Map& x) -> py::tuple { return py::make_tuple("map", x.op->name, write_all(x.operands)); },
+            [&](const Map& x) -> py::tuple { return py::make_tuple("map", x.op->name, numbers_of(x.operands)); },
             [&](const Reduce& x) -> py::tuple {
-              return py::make_tuple("reduce", int(x.reduction), write(x.operand), to_bytes(x.axes));
+              return py::make_tuple("reduce", int(x.reduction), number_of(x.operand), to_bytes(x.axes));
             },
-            [&](const Linalg& x) -> py::tuple { return py::make_tuple("linalg", int(x.op), write(x.operand)); },
+            [&](const Linalg& x) -> py::tuple { return py::make_tuple("linalg", int(x.op), number_of(x.operand)); },
         },
         e->data);
+    numbers_.emplace(e.get(), int(rows_.size()));
     rows_.append(std::move(row));
-    return numbers_[e.get()] = int(rows_.size()) - 1;
-  }
-
-  std::vector<int> write_all(const std::vector<Expr>& expressions) {
-    std::vector<int> numbers;
-    for (const Expr& e : expressions) numbers.push_back(write(e));
-    return numbers;
   }
 
   py::list rows() const { return rows_; }
 
  private:
+  int number_of(const Expr& e) const { return numbers_.at(e.get()); }
+
+  std::vector<int> numbers_of(const std::vector<Expr>& expressions) const {
+    std::vector<int> numbers;
+    for (const Expr& e : expressions) numbers.push_back(number_of(e));
+    return numbers;
+  }
+
   py::list rows_;
   std::unordered_map<const Node*, int> numbers_;
 };
@@ -140,9 +140,9 @@ void bind_pickle(py::module_& module) {
   module.def(
       "to_recipe",
       [](const Expr& e) {
-        Writer writer;
-        writer.write(e);
-        return writer.rows();
+        Recipe recipe;
+        for (const Expr& node : with_lengths(e)) recipe.add(node);
+        return recipe.rows();
       },
       py::arg("e"));
   module.def(

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("auto", "forward", "reverse", "cross_country"), default="auto")
     notation = parser.add_mutually_exclusive_group()
     notation.add_argument("--latex", action="store_const", dest="notation", const=Expr.to_latex, help="print LaTeX")
+    notation.add_argument("--numpy", action="store_const", dest="notation", const=Expr.to_numpy, help="print NumPy")
     notation.add_argument("--index", action="store_const", dest="notation", const=Expr.to_index, help="print indices")
     parser.set_defaults(notation=str)
     for kind in ("scalars", "vectors", "matrices", "symmetric"):

@@ -191,12 +191,12 @@ class Expr(ArrayMethods):
         """
         if Expr in map(type, values.values()):
             return self._substituted(values)
-        if self._function is None or values.keys() != self._function[0].keys():
+        cached = self._function
+        if cached is None or cached[0].keys() != values.keys():
             self._check_names("the expression", values)
             symbols = {name: node for name, node in self._symbols.items() if name in values}
-            self._function = symbols, _function(self._node, symbols)
-        symbols, function = self._function
-        return function(*[values[name] for name in symbols])
+            cached = self._function = symbols, _function(self._node, symbols)
+        return cached[1](*[values[name] for name in cached[0]])
 
     def compile(self, *symbols: Expr) -> Any:
         """

@@ -15,11 +15,14 @@ constexpr int64_t kTerms = 256;
 /// Elements of a row of sums.
 constexpr int64_t kSums = 512;
 
-/// Σ x[i] y[i], or Σ x[i], for a row.
+/// Elements of a row whose sum is one of a kernel's.
+constexpr int64_t kDotLength = 4096;
+
+/// Σ x[i] y[i], or Σ x[i], for a row. Sums of parts are added in double precision.
 template <class T>
-T dot(int operands, int64_t n, const Pointers<T>& at, const Steps& strides) {
+double dot(int operands, int64_t n, const Pointers<T>& at, const Steps& strides) {
   const auto& table = kernels::table<T>();
-  T total = 0;
+  double total = 0;
   // The result isn't part of the row.
   Pointers<T> factors = at;
   Steps steps = strides;
@@ -42,7 +45,7 @@ T dot(int operands, int64_t n, const Pointers<T>& at, const Steps& strides) {
 
 /// One sum, whose longest part are rows.
 template <class T>
-T sum_by_dots(const SumOfProducts& step, const Pointers<T>& base) {
+double sum_by_dots(const SumOfProducts& step, const Pointers<T>& base) {
   if (step.summed.empty()) return dot<T>(step.operands, 1, base, Steps{});
   const Loop& inner = step.summed.back();
   const size_t depth = step.summed.size() - 1;
@@ -52,19 +55,20 @@ T sum_by_dots(const SumOfProducts& step, const Pointers<T>& base) {
         [&](int64_t first, int64_t last) {
           Pointers<T> part = at;
           for (size_t k = 1; k < kMaxOperands; ++k) part[k] += first * inner.strides[k];
-          return dot<T>(step.operands, last - first, part, inner.strides);
+          double total = 0;
+          for (int64_t begin = first; begin < last; begin += kDotLength) {
+            total += dot<T>(step.operands, std::min(kDotLength, last - begin), part, inner.strides);
+            for (size_t k = 1; k < kMaxOperands; ++k) part[k] += kDotLength * inner.strides[k];
+          }
+          return total;
         },
         std::plus<>());
   };
   if (depth == 0) return row(base);
   const int64_t rows = iterations(step.summed, depth);
   Odometer<T> outer(step.summed, depth, base);
-  T total = 0;
-  for (int64_t first = 0; first < rows; first += kTerms) {
-    T part = 0;
-    for (int64_t k = first; k < std::min(rows, first + kTerms); ++k, outer.next()) part += row(outer.pointers());
-    total += part;
-  }
+  double total = 0;
+  for (int64_t k = 0; k < rows; ++k, outer.next()) total += row(outer.pointers());
   return total;
 }
 
@@ -131,13 +135,13 @@ void run(const SumOfProducts& step, Memory<T> memory) {
     const size_t depth = step.kept.size();
     const int64_t sums = iterations(step.kept, depth), terms = iterations(step.summed, step.summed.size());
     if (sums == 1) {
-      *base[0] = T(step.scale) * sum_by_dots(step, base);
+      *base[0] = T(step.scale * sum_by_dots(step, base));
       return;
     }
     threads::parallel_ranges(sums, problems_per_chunk(terms), [&](int64_t first, int64_t last) {
       Odometer<T> walk(step.kept, depth, base, first);
       for (int64_t k = first; k < last; ++k, walk.next()) {
-        *walk.pointers()[0] = T(step.scale) * sum_by_dots(step, walk.pointers());
+        *walk.pointers()[0] = T(step.scale * sum_by_dots(step, walk.pointers()));
       }
     });
     return;

@@ -51,7 +51,7 @@ LengthTable::LengthTable(const std::vector<Expr>& symbols, std::span<const Shape
                        std::to_string(symbols[k]->lengths.size()));
     }
     for (size_t axis = 0; axis < shapes[k].size(); ++axis) {
-      const Bound bound{shapes[k][axis], axis_of(name, shapes[k][axis], axis)};
+      const Bound bound{shapes[k][axis], axis_of(name, shapes[k][axis], axis), k};
       sizes_.insert({{name, int(axis)}, bound});
       const auto* size = symbols[k]->lengths[axis]->as<Size>();
       if (size == nullptr || size->axis >= 0) continue;
@@ -111,8 +111,14 @@ std::string LengthTable::describe(const Expr& length) const {
   return length_name(length) + " is " + std::to_string(this->length(length));
 }
 
+bool LengthTable::is_later(const Expr& length, const Expr& other) const {
+  const auto *own = length->as<Size>(), *others = other->as<Size>();
+  return own && others && sizes_.at({own->name, own->axis}).argument > sizes_.at({others->name, others->axis}).argument;
+}
+
 void LengthTable::require_equal(const Expr& a, const Expr& b) const {
   if (a == b || length(a) == length(b)) return;
+  if (is_later(a, b)) return require_equal(b, a);
   if (as_number(a)) throw ShapeError(describe(b) + " but must be " + describe(a));
   if (as_number(b)) throw ShapeError(describe(a) + " but must be " + describe(b));
   throw ShapeError(describe(a) + " but " + describe(b) + "; they must be equal");

@@ -47,7 +47,10 @@ class LengthTable {
   struct Bound {
     int64_t length;
     std::string description;
+    size_t argument;
   };
+  /// Whether the argument whose length this is comes later than that of another length.
+  bool is_later(const expr::Expr& length, const expr::Expr& other) const;
   std::map<std::pair<std::string, int>, Bound> sizes_{};
 };
 

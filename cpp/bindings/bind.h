@@ -7,6 +7,7 @@ namespace matgrad::bindings {
 
 void bind_closed_form(pybind11::module_& module);
 void bind_config(pybind11::module_& module);
+void bind_dispatcher(pybind11::module_& module);
 void bind_expr(pybind11::module_& module);
 void bind_function(pybind11::module_& module);
 void bind_map(pybind11::module_& module);

@@ -1,4 +1,4 @@
-// Compiled expressions as Python callables: matgrad._core.Function(results, symbols, names, single).
+// Compiled expressions as Python callables: matgrad._core.Function(results, symbols, names, single, checked=()).
 #include <pybind11/stl.h>
 #include <structmember.h>
 
@@ -252,20 +252,21 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargs_and_flag, PyO
 }
 
 PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* keywords) {
-  PyObject *results, *symbols, *names;
+  PyObject *results, *symbols, *names, *checked = nullptr;
   int single;
-  static const char* known[] = {"results", "symbols", "names", "single", nullptr};
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOp", const_cast<char**>(known), &results, &symbols, &names,
-                                   &single)) {
+  static const char* known[] = {"results", "symbols", "names", "single", "checked", nullptr};
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOp|O", const_cast<char**>(known), &results, &symbols, &names,
+                                   &single, &checked)) {
     return nullptr;
   }
   return with_python_errors(kName, [&] {
     auto expressions = [](PyObject* list) { return py::cast<std::vector<expr::Expr>>(list); };
+    const py::object also = checked == nullptr ? py::list() : py::reinterpret_borrow<py::object>(checked);
     std::unique_ptr<Compiled> compiled(new Compiled{
-        {expressions(results), expressions(symbols)},
+        {expressions(results), expressions(symbols), expressions(also.ptr())},
         py::cast<std::vector<std::string>>(names),
         single != 0,
-        py::make_tuple(py::handle(results), py::handle(symbols), py::handle(names), py::bool_(single != 0))});
+        py::make_tuple(py::handle(results), py::handle(symbols), py::handle(names), py::bool_(single != 0), also)});
     if (compiled->names.size() != compiled->program.symbols().size()) {
       throw py::value_error(std::string(kName) + ": there must be as many names as symbols");
     }
@@ -306,7 +307,7 @@ PyMethodDef methods[] = {
 };
 
 constexpr const char* kDocumentation =
-    "Function(results, symbols, names, single)\n--\n\n"
+    "Function(results, symbols, names, single, checked=())\n--\n\n"
     "The values of expressions as a function of arrays, one for each symbol; see matgrad.Expr.compile.";
 
 PyType_Slot slots[] = {

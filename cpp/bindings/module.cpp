@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   matgrad::bindings::bind_config(module);
   matgrad::bindings::bind_closed_form(module);
   matgrad::bindings::bind_expr(module);
+  matgrad::bindings::bind_dispatcher(module);
   matgrad::bindings::bind_map(module);
   matgrad::bindings::bind_pickle(module);
   matgrad::bindings::bind_function(module);

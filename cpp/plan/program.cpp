@@ -49,13 +49,18 @@ struct Work {
 
 }  // namespace
 
-Program::Program(std::vector<Expr> results, std::vector<Expr> symbols)
+Program::Program(std::vector<Expr> results, std::vector<Expr> symbols, const std::vector<Expr>& checked)
     : results_(std::move(results)), symbols_(std::move(symbols)), nodes_(topological_order(results_)) {
+  std::vector<Expr> roots = results_;
+  roots.insert(roots.end(), checked.begin(), checked.end());
+  checked_ = topological_order(roots);
+  for (const Expr& node : checked_) {
+    if (node->as<Symbol>()) require_argument(node, symbols_);
+  }
   for (const Expr& symbol : symbols_) {
     if (!symbol->as<Symbol>()) throw std::invalid_argument("an argument of a function must be a symbol");
   }
   for (const Expr& node : nodes_) {
-    if (node->as<Symbol>()) require_argument(node, symbols_);
     needs_lapack_ |= node->as<Linalg>() != nullptr;
     const auto* array = node->as<Array>();
     if (array == nullptr) continue;
@@ -102,7 +107,7 @@ std::shared_ptr<const Plan> Program::plan(const std::vector<Shape>& shapes) cons
 
 Plan Program::make_plan(const std::vector<Shape>& shapes) const {
   const LengthTable lengths(symbols_, shapes);
-  for (const Expr& node : nodes_) lengths.check(node);
+  for (const Expr& node : checked_) lengths.check(node);
   Lowering lowering(lengths, {int(symbols_.size()), int(results_.size()), int(arrays_.size())});
   const Buffers buffers{int(symbols_.size()), int(results_.size()), int(arrays_.size())};
   for (size_t k = 0; k < symbols_.size(); ++k) lowering.place(symbols_[k], int(k));

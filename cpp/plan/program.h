@@ -16,8 +16,10 @@ namespace matgrad::plan {
 /// any number of threads.
 class Program {
  public:
-  /// Throws std::invalid_argument if an expression contains a symbol that is not among the arguments.
-  Program(std::vector<expr::Expr> results, std::vector<expr::Expr> symbols);
+  /// Axes that are joined in `checked` must agree, too: the functions, say, that the results are derivatives of. Throws
+  /// std::invalid_argument if an expression contains a symbol that is not among the arguments.
+  Program(std::vector<expr::Expr> results, std::vector<expr::Expr> symbols,
+          const std::vector<expr::Expr>& checked = {});
 
   const std::vector<expr::Expr>& results() const { return results_; }
   const std::vector<expr::Expr>& symbols() const { return symbols_; }
@@ -48,7 +50,8 @@ class Program {
   Plan make_plan(const std::vector<Shape>& shapes) const;
 
   std::vector<expr::Expr> results_, symbols_;
-  std::vector<expr::Expr> nodes_;  ///< all that the results are made of, operands first
+  std::vector<expr::Expr> nodes_;    ///< all that the results are made of, operands first
+  std::vector<expr::Expr> checked_;  ///< all that has to have lengths that agree
   std::vector<expr::Expr> arrays_{};
   std::vector<Constant> constants_{};
   bool needs_lapack_ = false;

@@ -18,7 +18,9 @@ from ._symbols import matrices, matrix, scalar, scalars, tensor, vector, vectors
 
 if TYPE_CHECKING:
     from . import testing
+    from ._directional import hvp, jvp, vjp
     from ._structured import Structured
+    from ._transforms import formula, grad, hessian, jacobian, value_and_grad
 
 __all__ = [
     "Expr",
@@ -28,7 +30,13 @@ __all__ = [
     "available_isas",
     "closed_form",
     "flatten",
+    "formula",
     "get_num_threads",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
     "log_softmax",
     "logdet",
     "logsumexp",
@@ -47,18 +55,34 @@ __all__ = [
     "to_layout",
     "unflatten",
     "unvec",
+    "value_and_grad",
     "vec",
     "vector",
     "vectors",
+    "vjp",
 ]
 
 
+_LAZY = {
+    "Structured": "._structured",
+    "formula": "._transforms",
+    "grad": "._transforms",
+    "hessian": "._transforms",
+    "hvp": "._directional",
+    "jacobian": "._transforms",
+    "jvp": "._directional",
+    "value_and_grad": "._transforms",
+    "vjp": "._directional",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Import what needs SciPy, or only tests need, when it is first used."""
+    """Import what isn't always needed when it is first used."""
     if name == "testing":
         return importlib.import_module(".testing", __name__)
-    if name == "Structured":
-        return importlib.import_module("._structured", __name__).Structured
+    if name in _LAZY:
+        value = globals()[name] = getattr(importlib.import_module(_LAZY[name], __name__), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

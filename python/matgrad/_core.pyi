@@ -1,6 +1,6 @@
 """Types of the extension module matgrad._core; tests/test_codebase.py compares names and parameters with the module."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -30,9 +30,21 @@ class Node:
 
 class Function:
     def __init__(
-        self, results: Sequence[Node], symbols: Sequence[Node], names: Sequence[str], single: bool
+        self,
+        results: Sequence[Node],
+        symbols: Sequence[Node],
+        names: Sequence[str],
+        single: bool,
+        checked: Sequence[Node] = (),
     ) -> None: ...
     def __call__(self, *arrays: ArrayLike, out: Any = None) -> Any: ...
+
+class Dispatcher:
+    def __init__(self, slow: Callable[..., Any]) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def _add(self, patterns: list[Any], function: Any, inputs: list[Any], form: Any) -> None: ...
+    def _is_current(self) -> bool: ...
+    def _rely_on(self, references: list[tuple[Any, Any, Any]]) -> None: ...
 
 def symbol(name: str, shape: Sequence[int | str | Node | None], symmetric: bool) -> Node: ...
 def number(value: float) -> Node: ...

@@ -12,6 +12,7 @@ from . import _core
 from ._core import Node
 from ._layout import LAYOUTS, Layout, arrange
 from ._numpy_protocol import ArrayMethods, as_indices
+from ._tracing import TRACING, UnknownLength
 from ._validate import as_float_array
 
 Mode = Literal["auto", "forward", "reverse", "cross_country"]
@@ -71,6 +72,14 @@ class Expr(ArrayMethods):
     @property
     def shape(self) -> tuple[Any, ...]:
         """The lengths of the axes: an int where it is known, else a scalar expression."""
+        lengths = self._lengths
+        if TRACING.get() and not all(isinstance(length, int) for length in lengths):
+            raise UnknownLength
+        return lengths
+
+    @property
+    def _lengths(self) -> tuple[Any, ...]:
+        """What `shape` is, except that a function which is traced may not look at it."""
         return tuple(length if isinstance(length, int) else Expr(length, self._symbols) for length in self._node.shape)
 
     @property
@@ -82,9 +91,10 @@ class Expr(ArrayMethods):
         return size
 
     @property
-    def dtype(self) -> np.dtype[np.float64]:
+    def dtype(self) -> np.dtype[Any]:
         """float64; the precision of a value is that of the arrays it is computed from."""
-        return np.dtype(np.float64)
+        tracing = TRACING.get()
+        return np.dtype(np.float64) if tracing is None or tracing.dtype is None else tracing.dtype
 
     def equals(self, other: Expr) -> bool:
         """Return whether both are the same expression, which equal functions written differently often are."""
@@ -398,6 +408,10 @@ def as_expr(function: str, value: Any) -> Expr:
     array = as_float_array(function, "a constant", value)
     if array.ndim == 0:
         return Expr(_core.number(float(array)), _NO_SYMBOLS)
+    tracing = TRACING.get()
+    if tracing and (known := tracing.input(value if isinstance(value, np.ndarray) else array)):
+        node, name, symbol = known
+        return Expr(node, {name: symbol})
     native = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
     return Expr(_core.array(native), _NO_SYMBOLS)
 

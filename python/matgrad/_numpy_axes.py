@@ -181,7 +181,7 @@ def full_like(a: Any, fill_value: Any) -> Expr:
 
 def _filled(a: Any, value: Any) -> Expr:
     x = as_expr("full_like", a)
-    return broadcast_to(value, x.shape) if x.ndim else as_expr("full_like", value)
+    return broadcast_to(value, x._lengths) if x.ndim else as_expr("full_like", value)
 
 
 def shape(a: Any) -> tuple[Any, ...]:

@@ -88,7 +88,7 @@ def _of_conditions(sign: str, function: Callable[..., Expr]) -> Callable[..., Ex
 def _outer(function: Callable[[Any, Any], Expr]) -> Callable[[Any, Any], Expr]:
     def apply(a: Any, b: Any) -> Expr:
         a, b = as_expr("outer", a), as_expr("outer", b)
-        return function(a.reshape(*a.shape, *[1] * b.ndim), b)
+        return function(a.reshape(*a._lengths, *[1] * b.ndim), b)
 
     return apply
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ._tracing import described
 from ._validate import Symbolic
 
 UFUNCS: dict[str, Callable[..., Any]] = {}
@@ -76,15 +77,18 @@ class ArrayMethods(Symbolic):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise TypeError(
-            f"the expression {self} has no values yet, so it can't become an array: call it with values for its "
-            "symbols, or use NumPy functions that matgrad supports"
+            f"{described(self)} has no values yet, so it can't become an array; NumPy's functions that matgrad "
+            "supports take it as it is"
         )
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"the truth value of the expression {self} is not known yet; np.where(condition, a, b) chooses")
+        raise TypeError(
+            f"{described(self)} is neither true nor false, because its value is not known yet; "
+            "np.where(condition, a, b) chooses by value"
+        )
 
     def __float__(self) -> NoReturn:
-        raise TypeError(f"the value of the expression {self} is not known yet, so it can't become a Python number")
+        raise TypeError(f"{described(self)} can't become a Python number, because its value is not known yet")
 
     __int__ = __float__
     __complex__ = __float__

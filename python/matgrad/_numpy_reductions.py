@@ -86,7 +86,7 @@ def var(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -
         return mean(squares, axis, keepdims=keepdims)
     count = as_expr("var", 1)
     for k in normalized_axes("var", x, axis):
-        count = count * x.shape[k]
+        count = count * x._lengths[k]
     return sum(squares, axis, keepdims=keepdims) / (count - ddof)
 
 

@@ -1,0 +1,369 @@
+"""Tracing: a function of arrays is called with expressions once, and compiled for all arguments of the same kind."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from ._expr import Expr, as_expr, merged
+from ._references import names, references
+from ._tracing import TRACING, Tracing, UnknownLength, unused
+from ._tree import Structure, flatten, unflatten
+from ._validate import as_float_array
+
+Program = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+"""What a transform does with arguments that are expressions; a tree of `Output`s and constants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A result of a program; `like` is the symbol whose precision it has, or None."""
+
+    expr: Expr
+    like: Expr | None = None
+
+
+class Leaf(NamedTuple):
+    """An argument: its name, its value, and whether the transform differentiates by it."""
+
+    name: str
+    value: Any
+    is_variable: bool
+
+
+class Mode(NamedTuple):
+    """How a function is traced."""
+
+    fixed_lengths: bool  # whether for one shape only
+    integers_are_symbols: bool  # or data that the function looks at
+
+
+class Trace(NamedTuple):
+    """A compiled function, and how arguments become its inputs and its results those of the transform."""
+
+    function: Any
+    inputs: list[int | tuple[NDArray[Any]]]  # positions among the leaves, or (array,)
+    results: list[int | None]  # positions of the leaves whose precision they have
+    outputs: list[Any]  # the leaves of what is returned: numbers of results, or (constant,)
+    structure: Structure  # of what is returned
+    kept_alive: list[Any]  # objects whose identity the trace is found by
+
+
+class Tracer:
+    """What a transform does where its dispatcher knows no compiled function for the arguments."""
+
+    def __init__(
+        self, name: str, fun: Callable[..., Any], program: Program, argnums: Callable[[int], set[int]]
+    ) -> None:
+        self.name = name
+        self.dispatcher = _core.Dispatcher(self.call)
+        self._fun = fun
+        self._program = program
+        self._argnums = argnums
+        self._modes: dict[Hashable, Mode] = {}
+        self._traces: dict[Hashable, Trace] = {}
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate, with a trace that is known or a new one; traced arrays give traced arrays."""
+        leaves, structure = self._leaves(args, kwargs)
+        if any(isinstance(leaf.value, Expr) for leaf in leaves):
+            return self._nested(leaves, structure)
+        if not self.dispatcher._is_current():
+            self._traces.clear()
+        leaves = [self._checked(leaf) for leaf in leaves]
+        key = (structure, *(_kind(leaf) for leaf in leaves))
+        mode = self._modes.get(key)
+        trace = None if mode is None else self._traces.get((mode, key, *_details(leaves, mode)))
+        if trace is None:
+            mode, trace = self._trace(leaves, structure, mode)
+            if len(self._traces) == _MOST_TRACES:
+                self._traces.pop(next(iter(self._traces)))
+            self._modes[key] = mode
+            self._traces[mode, key, *_details(leaves, mode)] = trace
+        assert mode is not None
+        results, is_exact = _evaluate(trace, leaves)
+        if is_exact and not kwargs and len(leaves) == len(args):
+            self._register(trace, mode, args)
+        outputs = (results[o] if isinstance(o, int) else o[0] for o in trace.outputs)
+        return unflatten(trace.structure, outputs)
+
+    def formula(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the program's result as expressions of symbols named after the parameters."""
+        leaves, structure = self._leaves(args, kwargs)
+        if any(isinstance(leaf.value, Expr) for leaf in leaves):
+            return self._nested(leaves, structure)
+        leaves = [self._checked(leaf) for leaf in leaves]
+        outputs: list[Any] = []
+        tracing = Tracing(self.name)
+        try:
+            result = self._expressions(leaves, structure, Mode(False, True), tracing)
+        except (UnknownLength, Exception):
+            result = self._expressions(leaves, structure, Mode(True, True), tracing)
+        shape = flatten(result, outputs)
+        return unflatten(shape, (o.expr if isinstance(o, Output) else o for o in outputs))
+
+    # --- Arguments ---
+
+    def _leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Leaf], Structure]:
+        chosen = self._argnums(len(args))
+        parameters = _parameter_names(self._fun, len(args))
+        found: list[Leaf] = []
+        taken: set[str] = set()
+        structures = []
+        for k, (name, arg) in enumerate([*zip(parameters, args, strict=True), *kwargs.items()]):
+            values: list[Any] = []
+            paths: list[str] = []
+            structures.append(flatten(arg, values, paths, name))
+            is_variable = k < len(args) and k in chosen
+            found += (
+                Leaf(unused(re.sub(r"\W", "_", path), taken), value, is_variable)
+                for path, value in zip(paths, values, strict=True)
+            )
+        positional = (tuple, None, tuple(structures[: len(args)]))
+        keyword = (dict, tuple(kwargs), tuple(structures[len(args) :]))
+        return found, (tuple, None, (positional, keyword))
+
+    def _checked(self, leaf: Leaf) -> Leaf:
+        """Return a leaf whose value is a float, an array, or something that isn't traced."""
+        value = leaf.value
+        if type(value) is float or not (
+            leaf.is_variable or isinstance(value, (np.ndarray, np.floating, list)) or hasattr(value, "__array__")
+        ):
+            return leaf
+        if isinstance(value, np.generic) and not leaf.is_variable and not isinstance(value, np.floating):
+            return leaf
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+            return leaf
+        return leaf._replace(value=as_float_array(self.name, leaf.name, value))
+
+    # --- Tracing ---
+
+    def _trace(self, leaves: list[Leaf], structure: Structure, known: Mode | None) -> tuple[Mode, Trace]:
+        error, error_is_final = None, False
+        modes = _modes(leaves)
+        for mode in modes[modes.index(known) if known else 0 :]:
+            try:
+                trace = self._traced(leaves, structure, mode)
+            except UnknownLength:
+                continue
+            except Exception as problem:
+                if error is None or not error_is_final:
+                    error, error_is_final = problem, mode.fixed_lengths  # known lengths make better messages
+                continue
+            self.dispatcher._rely_on(references(self._fun))
+            return mode, trace
+        assert error is not None
+        raise error
+
+    def _traced(self, leaves: list[Leaf], structure: Structure, mode: Mode) -> Trace:
+        tracing = Tracing(self.name, names(references(self._fun)), {leaf.name for leaf in leaves}, _precision(leaves))
+        symbols = [_symbol(leaf, mode) for leaf in leaves]
+        outputs: list[Any] = []
+        result_structure = flatten(self._expressions(leaves, structure, mode, tracing, symbols), outputs)
+        position = {s._node: k for k, s in enumerate(symbols) if s is not None}
+        results: dict[tuple[Any, int | None], int] = {}
+        arranged: list[Any] = []
+        for o in outputs:
+            if isinstance(o, Output):
+                like = None if o.like is None else position[o.like._node]
+                arranged.append(results.setdefault((o.expr._node, like), len(results)))
+            else:
+                arranged.append((o,))
+        nodes = [*position, *(array.node for array in tracing.inputs)]
+        function = _core.Function(
+            [node for node, _ in results],
+            nodes,
+            [*(leaves[k].name for k in position.values()), *(array.name for array in tracing.inputs)],
+            False,
+            [value for value, symbols_in_it in tracing.values if {*symbols_in_it} <= {*nodes}],
+        )
+        inputs: list[Any] = [*position.values(), *((array.source,) for array in tracing.inputs)]
+        likes = [like for _, like in results]
+        data = [leaf.value for leaf, symbol in zip(leaves, symbols, strict=True) if symbol is None]
+        return Trace(function, inputs, likes, arranged, result_structure, data)
+
+    def _expressions(
+        self,
+        leaves: list[Leaf],
+        structure: Structure,
+        mode: Mode,
+        tracing: Tracing,
+        symbols: list[Expr | None] | None = None,
+    ) -> Any:
+        symbols = [_symbol(leaf, mode) for leaf in leaves] if symbols is None else symbols
+        values = (leaf.value if s is None else s for leaf, s in zip(leaves, symbols, strict=True))
+        token = TRACING.set(tracing)
+        try:
+            return self._program(*unflatten(structure, values))
+        finally:
+            TRACING.reset(token)
+
+    def _nested(self, leaves: list[Leaf], structure: Structure) -> Any:
+        """Differentiate by symbols of our own, then put the traced arrays in their place."""
+        values: list[Any] = []
+        replaced: list[tuple[Any, Any]] = []
+        known: Any = {}
+        for leaf in leaves:
+            value = leaf.value
+            if leaf.is_variable:
+                value = as_expr(self.name, value)
+                known = merged(known, value._symbols)
+                name = f"{leaf.name}{next(_fresh)}"
+                symbol = _core.symbol(name, value._node.shape, False)
+                replaced.append((symbol, value._node))
+                value = Expr(symbol, {name: symbol})
+            values.append(value)
+        fresh = {symbol for symbol, _ in replaced}
+
+        def outer(output: Any) -> Any:
+            if not isinstance(output, Output):
+                return output
+            own = {name: s for name, s in output.expr._symbols.items() if s not in fresh}
+            return Expr(_core.substitute(output.expr._node, replaced), merged(known, own))
+
+        outputs: list[Any] = []
+        result = flatten(self._program(*unflatten(structure, iter(values))), outputs)
+        return unflatten(result, map(outer, outputs))
+
+    def _register(self, trace: Trace, mode: Mode, args: tuple[Any, ...]) -> None:
+        """Let the dispatcher call the compiled function itself from now on, if it can tell that it fits."""
+        patterns = [_pattern(arg, mode) for arg in args]
+        form = _form(trace.structure, iter(trace.outputs))
+        if form is not None and all(pattern is not None for pattern in patterns):
+            self.dispatcher._add(patterns, trace.function, trace.inputs, form)
+
+
+_MOST_TRACES = 256
+_fresh = itertools.count()
+
+
+def _parameter_names(fun: Callable[..., Any], count: int) -> list[str]:
+    """Return names for `count` positional arguments."""
+    found: list[str] = []
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):  # functions written in C don't say
+        parameters = []
+    for p in parameters:
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            found.append(p.name)
+        elif p.kind is p.VAR_POSITIONAL:
+            found += (f"{p.name}{k}" for k in range(count - len(found)))
+    return [*found, *(f"x{k}" for k in range(len(found), count))][:count]
+
+
+def _symbol(leaf: Leaf, mode: Mode) -> Expr | None:
+    """Return what stands for an argument in the trace; None where it is its value."""
+    value = leaf.value
+    if type(value) is float:
+        shape: tuple[int | None, ...] = ()
+    elif not isinstance(value, np.ndarray) or (_is_data(leaf) and not mode.integers_are_symbols):
+        return None
+    elif mode.fixed_lengths:
+        shape = value.shape
+    else:
+        shape = tuple(1 if length == 1 else None for length in value.shape)
+    node = _core.symbol(leaf.name, shape, False)
+    return Expr(node, {leaf.name: node})
+
+
+def _is_data(leaf: Leaf) -> bool:
+    """Whether an argument is an array of integers or bools, which may be data that the function looks at."""
+    return not leaf.is_variable and isinstance(leaf.value, np.ndarray) and leaf.value.dtype.kind in "iub"
+
+
+def _precision(leaves: list[Leaf]) -> np.dtype[Any]:
+    """Return the common precision of all arrays among the arguments."""
+    found = {leaf.value.dtype for leaf in leaves if isinstance(leaf.value, np.ndarray)}
+    return np.dtype(np.float32 if found == {np.dtype(np.float32)} else np.float64)
+
+
+def _kind(leaf: Leaf) -> Hashable:
+    """Return what of an argument a trace is always for."""
+    value = leaf.value
+    if type(value) is float:
+        return float
+    if isinstance(value, np.ndarray):
+        return (value.dtype.char, tuple(length == 1 for length in value.shape))
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return (type(value), value)
+
+
+def _details(leaves: list[Leaf], mode: Mode) -> Iterator[Hashable]:
+    """Yield what of the arguments a trace in this mode is for, beyond their kinds."""
+    for leaf in leaves:
+        if mode.fixed_lengths and isinstance(leaf.value, np.ndarray):
+            yield leaf.value.shape
+        if not mode.integers_are_symbols and _is_data(leaf):
+            yield (leaf.value.shape, leaf.value.tobytes())
+
+
+def _modes(leaves: list[Leaf]) -> list[Mode]:
+    """Return the ways to trace, the most general first."""
+    choices = (True, False) if any(map(_is_data, leaves)) else (True,)
+    return [Mode(fixed, symbols) for symbols in choices for fixed in (False, True)]
+
+
+def _evaluate(trace: Trace, leaves: list[Leaf]) -> tuple[list[Any], bool]:
+    """Return the results, in the precision that they must have, and whether they had it."""
+    inputs = (leaves[k].value if isinstance(k, int) else k[0] for k in trace.inputs)
+    results = list(trace.function(*inputs))
+    is_exact = True
+    for k, like in enumerate(trace.results):
+        if like is not None:
+            wanted = np.dtype(np.float32 if getattr(leaves[like].value, "dtype", None) == np.float32 else np.float64)
+            if results[k].dtype != wanted:
+                is_exact = False
+                results[k] = results[k].astype(wanted)
+    return results, is_exact
+
+
+def _pattern(arg: Any, mode: Mode) -> Any:
+    """Return what an argument must be for the dispatcher to take it for the same kind; None if it can't tell."""
+    if type(arg) is float:
+        return float
+    if type(arg) is np.ndarray:
+        if arg.dtype not in (np.float32, np.float64):
+            return None
+        fixed = mode.fixed_lengths
+        return (arg.dtype.char, tuple(length if fixed or length == 1 else None for length in arg.shape))
+    return ("is", arg) if arg is None or isinstance(arg, (bool, int, str)) else None
+
+
+def _form(structure: Structure, outputs: Iterator[Any]) -> Any:
+    """Return a tree of numbers of results as nested tuples; None where it has other things in it."""
+    if structure is None:
+        output = next(outputs)
+        return output if isinstance(output, int) else None
+    if structure[0] is not tuple:
+        return None
+    forms = tuple(_form(part, outputs) for part in structure[2])
+    return None if None in forms else forms
+
+
+def like_function(dispatcher: Any, fun: Callable[..., Any], name: str, made: tuple[Any, ...]) -> Any:
+    """Give a dispatcher the attributes of a function that was made of `fun`, by calling made[0](*made[1:])."""
+    functools.update_wrapper(dispatcher, fun)
+    dispatcher.__name__ = f"{name}({getattr(fun, '__name__', type(fun).__name__)})"
+    dispatcher._made = made
+    return dispatcher
+
+
+def _reduced(dispatcher: Any) -> tuple[Any, ...]:
+    return dispatcher._made[0], dispatcher._made[1:]
+
+
+copyreg.pickle(_core.Dispatcher, _reduced)

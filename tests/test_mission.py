@@ -88,8 +88,9 @@ def test_m5_all_pairs_in_all_layouts(pair):
     by_differences = differences(lambda v: function(v, values["c"], values["C"]), values[name])
     y_ndim = f.ndim
     for layout in ("tensor", "numerator", "denominator"):
-        derivative = f.diff(variable, layout=layout).compile(variable, *mg.vectors("c"), *mg.matrices("C"))
-        close(derivative(*values.values()), mg.to_layout(by_differences, y_ndim, layout), 1e-6)
+        derivative = f.diff(variable, layout=layout)
+        got = derivative(**{symbol.name: values[symbol.name] for symbol in f.symbols})
+        close(got, mg.to_layout(by_differences, y_ndim, layout), 1e-6)
 
 
 def differences(function, x, step=1e-5):
@@ -217,7 +218,7 @@ def test_m14_linear_and_quadratic_form():
     close(f.diff(x)(**values), (values["A"] + values["A"].T) @ values["x"])
     assert f.diff(x).equals((A + A.T) @ x)
     assert f.diff(x, x).equals(A + A.T)
-    assert str(f.diff(x)) in {"(A + Aᵀ) x", "(Aᵀ + A) x"}
+    assert str(f.diff(x)) == "(A + Aᵀ)x"
 
 
 def test_m15_matrix_factorization():

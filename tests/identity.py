@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ class Identity:
     function: Callable[..., Any]
     derivatives: Mapping[str, Callable[..., Any]]
     flattened: Callable[..., Any] | None = None  # of the first derivative, columns stacked
-    printed: Mapping[str, str] = field(default_factory=dict)  # in matrix notation
 
     @property
     def properties(self) -> dict[str, tuple[str, str]]:
@@ -70,3 +69,13 @@ def by_table(*rows: Identity) -> dict[str, Identity]:
     """Return rows by name."""
     assert len({row.name for row in rows}) == len(rows)
     return {row.name: row for row in rows}
+
+
+def run_source(source: str, values: Mapping[str, Any]) -> Any:
+    """Return the value of NumPy source: of an expression, or of what its statements assign to `result`."""
+    names = {"np": np, **values}
+    try:
+        return eval(source, names)
+    except SyntaxError:
+        exec(source, names)
+        return names["result"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 
 import matgrad as mg
+from identity import run_source
 from random_expressions import MATGRAD_IN_NUMPY, Case, cases
 
 # By default always the same cases; MATGRAD_RANDOM_EXPRESSIONS=10000 draws so many new ones.
@@ -44,7 +45,7 @@ def weights(shape):
 class Derivatives:
     """What the engine makes of a case: f, the Jacobian of f, gradient and Hessian of Σ w f."""
 
-    def __init__(self, case: Case):
+    def __init__(self, case: Case, mode: str = "auto"):
         symbols = symbols_of(case)
         self.arguments = list(case.symbols.values())
         f = case.evaluate(np, mg, symbols)
@@ -52,9 +53,9 @@ class Derivatives:
         loss = np.sum(weights(np.shape(case.value)) * f)
         self.expressions = {
             "value": f,
-            "jacobian": f.diff(by),
-            "gradient": loss.diff(by),
-            "hessian": loss.diff(by, also_by),
+            "jacobian": f.diff(by, mode=mode),
+            "gradient": loss.diff(by, mode=mode),
+            "hessian": loss.diff(by, also_by, mode=mode),
         }
         self.functions = {name: expression.compile(*symbols.values()) for name, expression in self.expressions.items()}
 
@@ -167,3 +168,28 @@ def test_derivatives_agree_with_finite_differences(case):
         np.tensordot(weights(np.shape(case.value)), derivatives["jacobian"], np.ndim(case.value)),
         "gradient",
     )
+
+
+# --- Other ways to the same values ---
+
+
+@random_cases
+@given(cases)
+def test_all_modes_agree(case):
+    derivatives = Derivatives(case)
+    for mode in ("forward", "reverse", "cross_country"):
+        others = Derivatives(case, mode)
+        for name in ("jacobian", "gradient", "hessian"):
+            assert_close(others[name], derivatives[name], f"{name}, {mode}")
+
+
+@random_cases
+@given(cases)
+def test_numpy_source_runs_and_agrees(case):
+    derivatives = Derivatives(case)
+    for name, expression in derivatives.expressions.items():
+        source = expression.to_numpy()
+        with np.errstate(all="ignore"):  # what isn't chosen or is guarded may be infinite
+            got = run_source(source, case.symbols)
+        assert_close(got, derivatives[name], f"{name}: {source}")
+        assert all((str(expression), expression.to_latex(), expression.to_index()))

@@ -240,6 +240,7 @@ def test_what_is_not_supported_is_named():
         (lambda: np.add.at(x, [0], 1), "add.at"),
         (lambda: np.linalg.norm(X, 2), "linalg.norm"),
         (lambda: x.astype(int), "astype"),
+        (lambda: x.cumsum(), "cumsum"),
     ]:
         with pytest.raises(NotImplementedError, match=name):
             call()
@@ -348,6 +349,7 @@ def test_symbols_that_dropped_out_may_be_given_or_not():
         (lambda: (x @ y)(x=[1.0]), "y"),
         (lambda: (x @ y)(x=[1.0], y=[1.0], z=[1.0]), "no symbol z; it has x, y"),
         (lambda: (x @ y)(x=[1.0], Y=[1.0]), "Y"),
+        (lambda: (x @ y)([1.0], [1.0]), "by name"),
         (lambda: (x @ y).compile(x), "y"),
         (lambda: (x @ y).compile(x, y, a), "a"),
         (lambda: (x @ y).compile(x, y, x), "x is there twice"),

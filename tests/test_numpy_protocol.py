@@ -116,7 +116,7 @@ np.where(x > 0, x, p); np.where(x > 0, 1.0, A); np.where(CONSTANT > 0, x, 0); np
 np.clip(x, -0.5, 0.5); np.clip(x, None, p); np.clip(x, -0.5, None)
 x.clip(-0.3, 0.3); np.clip(x, min=-0.2, max=0.1); np.round(x); np.round(x, 2); x.round(1); np.around(x, 1)
 np.zeros_like(A); np.ones_like(A); np.full_like(x, 3.0); np.ones_like(s); np.real(A); np.copy(A)
-np.full_like(A, CONSTANT)
+np.full_like(A, CONSTANT); np.iscomplexobj(x) * x; np.isrealobj(x) * x
 np.linalg.inv(S); np.linalg.inv(G); np.linalg.det(S); np.linalg.det(G); np.linalg.slogdet(S)[0]
 np.linalg.slogdet(S).logabsdet; np.linalg.slogdet(G).sign
 np.linalg.solve(S, x); np.linalg.solve(S, B); np.linalg.solve(G, B); np.linalg.solve(S, CONSTANT)
@@ -172,6 +172,21 @@ def test_it_does_so_without_knowing_lengths(case):
     expression = evaluated(case, symbols)
     value = expression(**{symbol.name: ARRAYS[symbol.name] for symbol in expression.symbols})
     np.testing.assert_allclose(value, np.asarray(evaluated(case, ARRAYS), dtype=float), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_derivatives_agree_with_finite_differences(case):
+    symbols = {name: symbol(name, np.shape(array)) for name, array in ARRAYS.items()}
+    expression = evaluated(case, symbols)
+    rng = np.random.default_rng(1)
+    loss = np.sum(expression * rng.normal(size=expression.shape))
+    values = {symbol.name: np.asarray(ARRAYS[symbol.name]) for symbol in expression.symbols}
+    for x in expression.symbols:
+        step = 1e-6 * rng.normal(size=x.shape)
+        ahead, behind = (loss(**{**values, x.name: values[x.name] + sign * step}) for sign in (1, -1))
+        for mode in ("forward", "reverse"):
+            slope = np.sum(loss.diff(x, mode=mode)(**values) * step)
+            np.testing.assert_allclose(slope, (ahead - behind) / 2, rtol=1e-4, atol=1e-11)
 
 
 def test_every_function_of_the_tables_is_tested():

@@ -170,7 +170,7 @@ class Expr(ArrayMethods):
 
     # --- Values ---
 
-    def __call__(self, /, **values: Any) -> Any:
+    def __call__(self, /, *arrays: Any, **values: Any) -> Any:
         """
         Compute the value, or substitute expressions.
 
@@ -199,6 +199,8 @@ class Expr(ArrayMethods):
         >>> print((x @ y)(x=mg.matrix("A") @ y))
         yᵀA y
         """
+        if arrays:
+            raise TypeError("values are given by name; the result of compile takes them by position")
         if Expr in map(type, values.values()):
             return self._substituted(values)
         cached = self._function

@@ -213,4 +213,5 @@ FUNCTIONS |= {
         zeros_like, ones_like, full_like, shape, ndim, size, real, copy,
     )
 }  # fmt: skip
+FUNCTIONS |= {"iscomplexobj": lambda x: False, "isrealobj": lambda x: True}
 FUNCTIONS |= {"around": round, "linalg.matrix_transpose": matrix_transpose}

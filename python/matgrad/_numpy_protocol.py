@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -37,6 +37,10 @@ def _method(name: str) -> Callable[..., Any]:
     apply.__name__ = name
     apply.__doc__ = f"Return what `numpy.{name}` does."
     return apply
+
+
+class UnsupportedMethodError(NotImplementedError, AttributeError):
+    """A method of arrays that expressions don't have; `hasattr` says so."""
 
 
 class ArrayMethods(Symbolic):
@@ -106,6 +110,13 @@ class ArrayMethods(Symbolic):
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise TypeError("an expression can't be assigned to: it is immutable")
+
+    if not TYPE_CHECKING:  # a checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if hasattr(np.ndarray, name) and not name.startswith("_"):
+                raise UnsupportedMethodError(f"the attribute {name} of an array is not supported of an expression")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # --- Functions as operators and methods ---
 

@@ -12,13 +12,10 @@ from . import _core
 from ._core import Node
 from ._layout import LAYOUTS, Layout, arrange
 from ._numpy_protocol import ArrayMethods, as_indices
+from ._operands import NO_SYMBOLS, Symbols, check_fits, constant, merged
 from ._tracing import TRACING, UnknownLength
-from ._validate import as_float_array
 
 Mode = Literal["auto", "forward", "reverse", "cross_country"]
-Symbols = Mapping[str, Node]
-"""The symbols that an expression came from, by name, in the order in which they appeared."""
-_NO_SYMBOLS: Symbols = {}
 _OPERANDS = (int, float, np.ndarray, np.generic, list, tuple)
 
 
@@ -266,7 +263,7 @@ class Expr(ArrayMethods):
         for name, x in given.items():
             if name not in self._symbols:
                 raise TypeError(f"the expression has no symbol {name}; it has {', '.join(self._symbols) or 'none'}")
-            _check_fits(name, symbols.pop(name).shape, x._node.shape)
+            check_fits(name, symbols.pop(name).shape, x._node.shape)
             replacements.append((self._symbols[name], x._node))
         return Expr(_core.substitute(self._node, replacements), merged(symbols, union(list(given.values()))))
 
@@ -371,51 +368,14 @@ def _function(node: Node, symbols: Symbols) -> Any:
     return _core.Function([node], list(symbols.values()), list(symbols), True)
 
 
-def _check_fits(name: str, wanted: tuple[int | Node, ...], given: tuple[int | Node, ...]) -> None:
-    """Raise ValueError if an expression can't stand in place of a symbol."""
-    if len(wanted) != len(given):
-        raise ValueError(f"{name} has {len(wanted)} axes but would become an expression with {len(given)}")
-    for axis, (m, n) in enumerate(zip(wanted, given, strict=True)):
-        if isinstance(m, int) and m != n and (isinstance(n, int) or m == 1):
-            raise ValueError(f"axis {axis} of {name} has length {m} but would become one of another length")
-
-
 # --- Operands ---
-
-
-def merged(a: Symbols, b: Symbols) -> Symbols:
-    """Return the symbols of both, or raise ValueError if one name has different properties in them."""
-    if a is b or not b:
-        return a
-    if not a:
-        return b
-    added = {}
-    for name, node in b.items():
-        known = a.get(name)
-        if known is None:
-            added[name] = node
-        elif known != node:
-            raise ValueError(
-                f"two different symbols are called {name!r}: they differ in their number of axes, lengths or symmetry"
-            )
-    return {**a, **added} if added else a
 
 
 def as_expr(function: str, value: Any) -> Expr:
     """Return an expression, a number or an array as an expression; raise TypeError naming the function for the rest."""
     if isinstance(value, Expr):
         return value
-    if isinstance(value, (int, float)):
-        return Expr(_core.number(float(value)), _NO_SYMBOLS)
-    array = as_float_array(function, "a constant", value)
-    if array.ndim == 0:
-        return Expr(_core.number(float(array)), _NO_SYMBOLS)
-    tracing = TRACING.get()
-    if tracing and (known := tracing.input(value if isinstance(value, np.ndarray) else array)):
-        node, name, symbol = known
-        return Expr(node, {name: symbol})
-    native = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
-    return Expr(_core.array(native), _NO_SYMBOLS)
+    return Expr(*constant(function, value))
 
 
 def _binary(function: Callable[[Node, Node], Node], a: Any, b: Any) -> Expr:
@@ -439,7 +399,7 @@ def elementwise(name: str, *values: Any) -> Expr:
 
 def union(operands: list[Expr]) -> Symbols:
     """Return the symbols of all operands."""
-    symbols = _NO_SYMBOLS
+    symbols = NO_SYMBOLS
     for x in operands:
         symbols = merged(symbols, x._symbols)
     return symbols

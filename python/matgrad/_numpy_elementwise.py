@@ -10,8 +10,9 @@ import numpy as np
 
 from . import _core
 from ._core import Node
-from ._expr import Expr, as_expr, elementwise, merged
+from ._expr import Expr, as_expr, elementwise
 from ._numpy_protocol import UFUNCS
+from ._operands import merged
 
 # fmt: off
 _ROWS = (

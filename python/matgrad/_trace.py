@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._expr import Expr, as_expr, merged
+from ._expr import Expr, as_expr
+from ._operands import merged
 from ._references import names, references
 from ._tracing import TRACING, Tracing, UnknownLength, unused
 from ._tree import Structure, flatten, unflatten

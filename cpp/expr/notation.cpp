@@ -34,7 +34,7 @@ bool is_one(const Notation& n) {
 }
 
 /// Parts of a matrix product, each one transposed and in reverse.
-std::vector<Notation> reversed(const std::vector<Notation>& factors) {
+std::vector<Notation> reversed(const Parts& factors) {
   std::vector<Notation> scalars, matrices;
   for (const Notation& f : factors) {
     if (f.ndim == 0) {
@@ -82,6 +82,34 @@ std::tuple<bool, size_t, std::string, std::string> order_of(const Notation& term
 
 }  // namespace
 
+struct Parts::Shared {
+  std::vector<Notation> parts;
+  std::vector<std::string> unicode;
+};
+
+Parts::Parts(std::vector<Notation> parts) : shared_(std::make_shared<Shared>()) {
+  shared_->parts = std::move(parts);
+  shared_->unicode.resize(shared_->parts.size());
+}
+
+Parts::Parts(std::initializer_list<Notation> parts) : Parts(std::vector<Notation>(parts)) {}
+
+const Notation* Parts::begin() const {
+  return shared_ ? shared_->parts.data() : nullptr;
+}
+const Notation* Parts::end() const {
+  return shared_ ? shared_->parts.data() + shared_->parts.size() : nullptr;
+}
+size_t Parts::size() const {
+  return size_t(end() - begin());
+}
+const Notation& Parts::operator[](size_t k) const {
+  return begin()[k];
+}
+std::string& Parts::unicode(size_t k) const {
+  return shared_->unicode[k];
+}
+
 Notation make_number(double value) {
   return {.kind = Kind::Number, .value = value};
 }
@@ -118,7 +146,9 @@ Notation make_sum(std::vector<Notation> terms) {
   std::vector<std::pair<decltype(order_of(sum)), Notation>> keyed;
   for (Notation& term : terms) keyed.emplace_back(order_of(term), std::move(term));
   std::ranges::stable_sort(keyed, {}, [](const auto& pair) { return pair.first; });
-  for (auto& [key, term] : keyed) sum.parts.push_back(std::move(term));
+  terms.clear();
+  for (auto& [key, term] : keyed) terms.push_back(std::move(term));
+  sum.parts = std::move(terms);
   return sum;
 }
 
@@ -127,8 +157,8 @@ Notation make_product(double coefficient, std::vector<Notation> factors, int ndi
   for (size_t k = 0; k < factors.size(); ++k) {
     Notation f = std::move(factors[k]);
     if (f.kind == Kind::Fraction && f.parts[1].ndim == 0) {
-      denominators.push_back(std::move(f.parts[1]));
-      f = Notation(std::move(f.parts[0]));
+      denominators.push_back(f.parts[1]);
+      f = Notation(f.parts[0]);
     }
     if (f.kind == Kind::Number) {
       coefficient *= f.value;
@@ -138,14 +168,14 @@ Notation make_product(double coefficient, std::vector<Notation> factors, int ndi
       if (is_chain) {
         chains.push_back(std::move(f));
       } else {
-        for (Notation& part : f.parts) (part.ndim == 0 ? scalars : matrices).push_back(std::move(part));
+        for (const Notation& part : f.parts) (part.ndim == 0 ? scalars : matrices).push_back(part);
       }
     } else {
       (f.ndim == 0 ? scalars : matrices).push_back(std::move(f));
     }
   }
   if (chains.size() == 1 && matrices.empty()) {
-    for (Notation& part : chains[0].parts) (part.ndim == 0 ? scalars : matrices).push_back(std::move(part));
+    for (const Notation& part : chains[0].parts) (part.ndim == 0 ? scalars : matrices).push_back(part);
     chains.clear();
   }
   collect_matrix_powers(matrices);
@@ -168,14 +198,16 @@ Notation make_product(double coefficient, std::vector<Notation> factors, int ndi
 Notation make_hadamard(std::vector<Notation> factors) {
   if (factors.size() == 1) return factors[0];
   Notation n{.kind = Kind::Hadamard, .ndim = factors[0].ndim, .symmetric = true};
+  std::vector<Notation> parts;
   for (Notation& f : factors) {
     n.symmetric = n.symmetric && f.symmetric;
     if (f.kind == Kind::Hadamard) {
-      n.parts.insert(n.parts.end(), f.parts.begin(), f.parts.end());
+      parts.insert(parts.end(), f.parts.begin(), f.parts.end());
     } else {
-      n.parts.push_back(std::move(f));
+      parts.push_back(std::move(f));
     }
   }
+  n.parts = std::move(parts);
   return n;
 }
 
@@ -237,9 +269,15 @@ Notation make_transpose(const Notation& n) {
     case Kind::Sum:
     case Kind::Hadamard:
     case Kind::Kronecker: {
-      Notation pushed = n, kept = wrap(Kind::Transpose, n);
-      for (Notation& part : pushed.parts) part = make_transpose(part);
-      if (n.kind == Kind::Sum) pushed = make_sum(std::move(pushed.parts));
+      const Notation kept = wrap(Kind::Transpose, n);
+      std::vector<Notation> parts;
+      for (const Notation& part : n.parts) parts.push_back(make_transpose(part));
+      Notation pushed = n;
+      if (n.kind == Kind::Sum) {
+        pushed = make_sum(std::move(parts));
+      } else {
+        pushed.parts = std::move(parts);
+      }
       return width(pushed) + 2 <= width(kept) || width(pushed) <= width(n) ? pushed : kept;
     }
     default:

@@ -1,7 +1,10 @@
 // What stands on paper for an expression: a small tree of matrix notation, written in Unicode or LaTeX.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +18,27 @@ enum class Style : uint8_t { Unicode, Latex };
 struct Form {
   const char* matrix;
   const char* latex;
+};
+
+struct Notation;
+
+/// The pieces that notation is made of, never changed and shared between copies.
+class Parts {
+ public:
+  Parts() = default;
+  Parts(std::vector<Notation> parts);
+  Parts(std::initializer_list<Notation> parts);
+
+  const Notation* begin() const;
+  const Notation* end() const;
+  size_t size() const;
+  const Notation& operator[](size_t k) const;
+  /// Where the text of a part in Unicode is kept once it has been written.
+  std::string& unicode(size_t k) const;
+
+ private:
+  struct Shared;
+  std::shared_ptr<Shared> shared_{};
 };
 
 /// A piece of notation. Vectors are columns; a row is the transpose of a vector.
@@ -41,7 +65,7 @@ struct Notation {
   double value = 1;
   std::string text{};
   Form form{};
-  std::vector<Notation> parts{};
+  Parts parts{};
 };
 
 // --- Making notation; what is made is flattened, and has its transposes pushed in where that is as short ---

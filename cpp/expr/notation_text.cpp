@@ -74,15 +74,15 @@ class Writer {
       case Kind::Fraction:
         return fraction(n);
       case Kind::Power:
-        return operand(n.parts[0], kAtom) + exponent(n);
+        return operand(n, 0, kAtom) + exponent(n);
       case Kind::Transpose:
-        return operand(n.parts[0], kAtom) + glyphs_.transpose;
+        return operand(n, 0, kAtom) + glyphs_.transpose;
       case Kind::Inverse:
-        return operand(n.parts[0], kAtom) + glyphs_.inverse;
+        return operand(n, 0, kAtom) + glyphs_.inverse;
       case Kind::InverseTranspose:
-        return operand(n.parts[0], kAtom) + glyphs_.inverse_transpose;
+        return operand(n, 0, kAtom) + glyphs_.inverse_transpose;
       case Kind::Subscript:
-        return operand(n.parts[0], kPostfix) + subscript(n.text);
+        return operand(n, 0, kPostfix) + subscript(n.text);
     }
     return {};
   }
@@ -128,6 +128,17 @@ class Writer {
     return tall ? "\\left(" + text + "\\right)" : glyphs_.open + text + glyphs_.close;
   }
 
+  std::string write_part(const Notation& n, size_t k) const {
+    if (style_ != Style::Unicode) return write(n.parts[k]);
+    std::string& text = n.parts.unicode(k);
+    if (text.empty()) text = write(n.parts[k]);
+    return text;
+  }
+
+  std::string operand(const Notation& n, size_t k, Precedence least) const {
+    return precedence(n.parts[k]) < least ? parenthesised(write_part(n, k)) : write_part(n, k);
+  }
+
   std::string operand(const Notation& n, Precedence least) const {
     return precedence(n) < least ? parenthesised(write(n)) : write(n);
   }
@@ -160,10 +171,10 @@ class Writer {
       const bool is_slot =
           text[k] == '{' && k + 2 < text.size() && is_digit(text[k + 1]) && size_t(text[k + 1] - '0') < n.parts.size();
       if (is_slot && text[k + 2] == '}') {
-        result += operand(n.parts[size_t(text[k + 1] - '0')], kAtom);
+        result += operand(n, size_t(text[k + 1] - '0'), kAtom);
         k += 2;
       } else if (is_slot && text.substr(k + 2, 2) == ",}") {
-        result += write(n.parts[size_t(text[k + 1] - '0')]);
+        result += write_part(n, size_t(text[k + 1] - '0'));
         k += 3;
       } else {
         result += text[k];
@@ -185,9 +196,9 @@ class Writer {
 
   std::string joined(const Notation& n, const char* glyph) const {
     std::string result;
-    for (const Notation& part : n.parts) {
+    for (size_t k = 0; k < n.parts.size(); ++k) {
       if (!result.empty()) result += glyph;
-      result += operand(part, kFraction);
+      result += operand(n, k, kFraction);
     }
     return result;
   }
@@ -195,14 +206,13 @@ class Writer {
   std::string fraction(const Notation& n) const {
     const auto [negative, positive] = split_sign(n);
     if (negative) return glyphs_.minus + write(positive);
-    const Notation &over = n.parts[0], &under = n.parts[1];
-    if (style_ == Style::Latex) return "\\frac{" + write(over) + "}{" + write(under) + "}";
-    return operand(over, kProduct) + "/" + operand(under, kPostfix);
+    if (style_ == Style::Latex) return "\\frac{" + write(n.parts[0]) + "}{" + write(n.parts[1]) + "}";
+    return operand(n, 0, kProduct) + "/" + operand(n, 1, kPostfix);
   }
 
   /// Whether only numbers and scalars stand before the last factor: 2 x ⊙ y, 2 x/y.
   bool last_may_be_open(const Notation& n) const {
-    const Kind last = n.parts.back().kind;
+    const Kind last = n.parts[n.parts.size() - 1].kind;
     if (last != Kind::Hadamard && last != Kind::Kronecker) return false;
     return std::ranges::count_if(n.parts, [](const Notation& part) { return part.ndim > 0; }) == 1;
   }
@@ -229,7 +239,7 @@ class Writer {
       // a closed chain keeps its parentheses beside other factors
       const bool in_parentheses =
           precedence(part) < least || (part.kind == Kind::Product && (part.ndim == 0 || part.value != 1));
-      const std::string text = in_parentheses ? parenthesised(write(part)) : write(part);
+      const std::string text = in_parentheses ? parenthesised(write_part(n, k)) : write_part(n, k);
       if (before == nullptr) {
         const bool one = std::abs(n.value) != 1 && is_digit(text[0]);
         if (std::abs(n.value) != 1) result += one ? " · " : " ";

@@ -85,10 +85,10 @@ Code NumpySource::chain(const Chain& c) {
       const Labels present = trace ? Labels() : kVector;
       if (m.kind != Kind::Product)
         return atom(call(trace ? "np.trace" : "np.diagonal", {argument(chain(m))}).text, present);
-      // tr(A B) = Σ A ⊙ Bᵀ
-      const Code first = chain(m.parts[0]);
-      const Chain rest = expr::matrix_product(2, {m.parts.begin() + 1, m.parts.end()});
-      const Code second = matrix_chain(transposed(rest).parts);
+      // tr(A B) = Σ A ⊙ Bᵀ = Σ Aᵀ ⊙ B
+      Chain head = m.parts[0], rest = expr::matrix_product(2, {m.parts.begin() + 1, m.parts.end()});
+      (trace && head.transposed ? head : rest) = transposed(trace && head.transposed ? head : rest);
+      const Code first = chain(head), second = matrix_chain(rest.parts);
       std::vector<std::string> arguments{times(first, second, kMatrix).text};
       if (!trace) arguments.emplace_back("axis=1");
       return atom(call("np.sum", arguments).text, present);

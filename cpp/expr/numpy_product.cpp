@@ -51,42 +51,56 @@ Code placed(Code code, const Labels& axes, int ndim) {
 }
 
 Code scaled(double coefficient, const std::vector<Code>& over, const std::vector<Code>& under, const Code& last) {
-  Code code{.text = "", .present = last.present};
-  std::string sign;
-  if (coefficient < 0) sign = "-";
-  if (std::abs(coefficient) != 1) code.text = shortest(std::abs(coefficient));
-  size_t count = code.text.empty() ? 0 : 1;
+  std::vector<Code> pieces;
+  Labels present = last.present;
   for (const Code& f : over) {
-    if (f.is_one()) continue;
-    const bool first = count++ == 0;
-    code.text.append(first ? "" : " * ").append(bound(numeric(f), first ? Code::Times : Code::Power));
-    code.present = united(code.present, f.present);
+    if (!f.is_one()) pieces.push_back(f);
+    present = united(present, f.present);
   }
-  if (!last.is_one() || count == 0) {
-    const Code factor = count == 0 && sign.empty() && under.empty() ? last : numeric(last);
-    if (count == 0 && sign.empty() && under.empty()) return factor;
-    // c A @ x = (c A) @ x
-    code.text.append(count == 0 ? "" : " * ")
-        .append(bound(factor, count == 0 || factor.binding == Code::Matmul ? Code::Times : Code::Power));
-    if (++count == 1) code.binding = std::max(Code::Times, factor.binding);
+  if (!last.is_one()) pieces.push_back(last);
+  if (pieces.empty() || std::abs(coefficient) != 1) pieces.insert(pieces.begin(), {shortest(std::abs(coefficient))});
+  const bool alone = pieces.size() == 1;
+  Code code = pieces[0];
+  code.present = present;
+  if (alone && coefficient > 0 && under.empty()) return code;
+  code = numeric(std::move(code));
+  // A @ x * c reads as if c were multiplied first
+  code.text = bound(code, alone || code.binding == Code::Times ? Code::Times : Code::Power);
+  for (size_t k = 1; k < pieces.size(); ++k) {
+    // c * A @ x = (c * A) @ x
+    const bool is_open = k + 1 == pieces.size() && pieces[k].binding == Code::Matmul;
+    code.text.append(" * ").append(bound(numeric(pieces[k]), is_open ? Code::Times : Code::Power));
   }
-  if (count > 1) code.binding = Code::Times;
   for (const Code& f : under) {
     code.text.append(" / ").append(bound(numeric(f), Code::Power));
     code.present = united(code.present, f.present);
-    code.binding = Code::Times;
   }
-  if (!sign.empty()) {
-    code.text.insert(0, sign);
+  code.binding = alone && under.empty() ? std::max(Code::Times, code.binding) : Code::Times;
+  if (coefficient < 0) {
+    code.text = "-" + code.text;
     code.binding = Code::Sum;
   }
   return code;
 }
 
-std::string NumpySource::condition(const Factor& guard) {
+Code NumpySource::condition(const Factor& guard, const Labels& labels, int ndim) {
   may_warn_ = true;
   Code code = full(guard.node);
-  return is_indicator(guard.node) ? code.text : std::string("(").append(bound(code, Code::Times)).append(" != 0)");
+  if (!is_indicator(guard.node)) code.text = std::string("(").append(bound(code, Code::Times)).append(" != 0)");
+  code.binding = Code::Atom;
+  Labels axes;
+  std::string subscripts, distinct;
+  for (char label : guard.labels) {
+    const auto axis = char(labels.find(label));
+    subscripts += char('a' + axis);
+    if (axes.find(axis) != Labels::npos) continue;
+    axes += axis;
+    distinct += char('a' + axis);
+  }
+  if (distinct != subscripts) {
+    code = call("np.einsum", {"\"" + subscripts + "->" + distinct + "\"", argument(code)});
+  }
+  return placed(std::move(code), axes, ndim);
 }
 
 /// ‖x‖^e, for a sum of squares to the power e/2.
@@ -137,9 +151,7 @@ Code NumpySource::operand(const Factor& f) {
   if (masks == masks_.end()) return code;
   std::string text = argument(numeric(code));
   for (const Factor* guard : masks->second) {
-    Labels axes;
-    for (char label : guard->labels) axes += char(f.labels.find(label));
-    const Code where = placed({condition(*guard)}, axes, int(f.labels.size()));
+    const Code where = condition(*guard, f.labels, int(f.labels.size()));
     text = call("np.where", {argument(where), text, "0"}).text;
   }
   code.text = text;
@@ -182,7 +194,7 @@ Code NumpySource::product(const Expr& e) {
   }
   Code code = scaled(signs.coefficient(), over, under, last);
   for (const Factor* guard : guards) {
-    const Code where = placed({condition(*guard)}, guard->labels, ndim);
+    const Code where = condition(*guard, labels_from(0, ndim), ndim);
     const Labels present = united(code.present, where.present);
     code = call("np.where", {argument(where), argument(numeric(code)), "0"});
     code.present = present;

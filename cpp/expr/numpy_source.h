@@ -56,8 +56,8 @@ class NumpySource {
   Code power(const Factor& f);
   /// A factor, or 1 over it, as an operand of a contraction.
   Code operand(const Factor& f);
-  /// Where a guard isn't zero.
-  std::string condition(const Factor& guard);
+  /// Where a guard isn't zero, along axes that have the given labels.
+  Code condition(const Factor& guard, const Labels& labels, int ndim);
 
   // matrix algebra: numpy_chain.cpp
   Code chain(const Chain& c);

@@ -73,6 +73,14 @@ std::optional<LogSoftmax> as_log_softmax(const Expr& e) {
 
 std::optional<Notation> Printer::matrix(const Expr& e) {
   if (e->ndim() > 2) return std::nullopt;
+  // what has been printed with all signs as they are
+  if (!flipped_.empty()) return make_matrix(e);
+  const auto found = printed_.find(e.get());
+  if (found != printed_.end()) return found->second;
+  return printed_[e.get()] = make_matrix(e);
+}
+
+std::optional<Notation> Printer::make_matrix(const Expr& e) {
   if (const auto* symbol = e->as<Symbol>()) return make_symbol(symbol->name, e->ndim(), e->symmetric);
   if (e->as<Size>() || e->as<SliceLength>()) return make_symbol(length_name(e), 0, false);
   if (const auto* array = e->as<Array>()) return make_symbol(array_text(*array), e->ndim(), false);
@@ -332,8 +340,9 @@ std::optional<Notation> Printer::product(const Expr& e) {
   const double coefficient = signs.coefficient();
   // −(x + y) = −x − y
   if (over.size() == 1 && under.empty() && over[0].kind == Notation::Kind::Sum && coefficient == -1) {
-    for (Notation& part : over[0].parts) part = make_product(-1, {std::move(part)}, ndim);
-    Notation negated = make_sum(std::move(over[0].parts));
+    std::vector<Notation> terms;
+    for (const Notation& part : over[0].parts) terms.push_back(make_product(-1, {part}, ndim));
+    Notation negated = make_sum(std::move(terms));
     negated.symmetric = e->symmetric;
     return negated;
   }

@@ -230,12 +230,21 @@ Code NumpySource::sum(const Expr& e, bool negated) {
 
 Code NumpySource::map(const Expr& e) {
   const auto& map = *e->as<Map>();
-  const std::string_view form = map.op->numpy;
+  std::string form = map.op->numpy;
   if (map.op->name == std::string_view("where")) may_warn_ = true;
   std::vector<Code> operands;
   Code code{.binding = binding_of(form), .is_bool = map.op->range == Op::Indicator};
   for (const Expr& operand : map.operands) {
     const auto number = as_full(operand);
+    // exp(−(−x)) = exp(x)
+    const auto* product = operand->as<Einsum>();
+    const size_t minus = form.find("-{0}");
+    if (minus != std::string::npos && product != nullptr && product->coefficient < 0) {
+      form.replace(minus, 4, "{0,}");
+      operands.push_back(numeric(value(-operand)));
+      code.present = operands.back().present;
+      continue;
+    }
     const bool is_condition = map.op->name == std::string_view("where") && operands.empty();
     Code value = number ? Code{number_source(*number), *number < 0 ? Code::Sum : Code::Atom} : this->value(operand);
     operands.push_back(is_condition ? value : numeric(std::move(value)));

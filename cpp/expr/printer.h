@@ -35,6 +35,7 @@ class Printer {
   }
 
  private:
+  std::optional<Notation> make_matrix(const Expr& e);
   std::optional<Notation> product(const Expr& e);
   std::optional<Notation> sum_of_squares(const Expr& e);
   std::optional<Notation> mean(std::vector<const Factor*>& scalars);
@@ -59,6 +60,7 @@ class Printer {
 
   bool pure_;
   int next_index_ = 0;
+  std::map<const Node*, std::optional<Notation>> printed_{};
   std::map<const Node*, std::string> text_{};  ///< of nodes that have been ordered
   std::map<const Node*, bool> flipped_{};      ///< sums that are printed with the opposite sign
 };

@@ -80,7 +80,12 @@ std::optional<Notation> Printer::matrix(const Expr& e) {
   return printed_[e.get()] = make_matrix(e);
 }
 
+Notation make_dots(int ndim) {
+  return make_word({"…", "\\dots"}, ndim);
+}
+
 std::optional<Notation> Printer::make_matrix(const Expr& e) {
+  if (--left_ < 0) return make_dots(e->ndim());
   if (const auto* symbol = e->as<Symbol>()) return make_symbol(symbol->name, e->ndim(), e->symmetric);
   if (e->as<Size>() || e->as<SliceLength>()) return make_symbol(length_name(e), 0, false);
   if (const auto* array = e->as<Array>()) return make_symbol(array_text(*array), e->ndim(), false);

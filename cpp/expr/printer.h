@@ -58,12 +58,17 @@ class Printer {
   Notation entry_of_linalg(const Expr& e, const std::vector<int>& indices);
   Notation entry_of_identity(const Expr& e, const std::vector<int>& indices);
 
+  /// How many more nodes are printed; what exceeds them is left out, as nobody would read it.
+  int left_ = 20000;
   bool pure_;
   int next_index_ = 0;
   std::map<const Node*, std::optional<Notation>> printed_{};
   std::map<const Node*, std::string> text_{};  ///< of nodes that have been ordered
   std::map<const Node*, bool> flipped_{};      ///< sums that are printed with the opposite sign
 };
+
+/// What stands for a subexpression that is left out.
+Notation make_dots(int ndim);
 
 /// u and the axes, for an expression that is u − logsumexp(u).
 struct LogSoftmax {

@@ -1,6 +1,7 @@
 // NumPy's reshape and indexing as functions of expressions: products with 0/1 tensors that are never stored.
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "expr/numpy_api.h"
 
@@ -46,8 +47,58 @@ Lengths completed(const Expr& x, Lengths lengths) {
 
 }  // namespace
 
-// Axes of length 1 come and go, leading and trailing axes that stay are kept; what lies between is ravelled,
-// unravelled.
+namespace {
+
+/// Axes that become axes with as many elements.
+struct Group {
+  Labels from, to;
+};
+
+/// The products of the first 1, 2, … lengths.
+Lengths products(const Lengths& lengths, const Labels& axes) {
+  Lengths result;
+  for (char axis : axes) {
+    const Expr& length = lengths[size_t(axis)];
+    result.push_back(result.empty() ? length : product_of({result.back(), length}));
+  }
+  return result;
+}
+
+/// Cuts off the first group, the smallest whose lengths are known to have the same product.
+Group first_group(const Lengths& old_lengths, Labels& from, const Lengths& new_lengths, Labels& to) {
+  const Lengths before = products(old_lengths, from), after = products(new_lengths, to);
+  for (size_t count = 2; count < from.size() + to.size(); ++count) {
+    for (size_t p = count > to.size() ? count - to.size() : 1; p < count && p <= from.size(); ++p) {
+      const size_t q = count - p;
+      if (before[p - 1] != after[q - 1] || (p == from.size()) != (q == to.size())) continue;
+      Group group{from.substr(0, p), to.substr(0, q)};
+      from.erase(0, p);
+      to.erase(0, q);
+      return group;
+    }
+  }
+  return {std::exchange(from, {}), std::exchange(to, {})};
+}
+
+/// Axes in groups, those of length 1 aside, which come and go.
+std::vector<Group> groups_of(const Expr& x, const Lengths& lengths) {
+  Labels from = long_axes(x->lengths), to = long_axes(lengths);
+  std::vector<Group> groups;
+  const bool is_empty = known_size(x->lengths) == 0;  // then products are equal by accident
+  while (!is_empty && !from.empty() && !to.empty() && x->lengths[size_t(from.back())] == lengths[size_t(to.back())]) {
+    groups.push_back({{from.back()}, {to.back()}});
+    from.pop_back();
+    to.pop_back();
+  }
+  while (!is_empty && !from.empty() && !to.empty()) groups.push_back(first_group(x->lengths, from, lengths, to));
+  if (is_empty) groups.push_back({std::exchange(from, {}), std::exchange(to, {})});
+  if (!from.empty() || !to.empty()) fail_to_reshape(x, lengths);
+  return groups;
+}
+
+}  // namespace
+
+// In each group, the old axes are ravelled into one, which is unravelled into the new axes.
 Expr reshape(const Expr& x, Lengths lengths) {
   lengths = completed(x, std::move(lengths));
   if (lengths == x->lengths) return x;
@@ -55,35 +106,25 @@ Expr reshape(const Expr& x, Lengths lengths) {
   if (before && after && *before != *after) fail_to_reshape(x, lengths);
 
   int next = int(lengths.size());
-  Labels labels = labels_from(next, x->ndim()), from = long_axes(x->lengths), to = long_axes(lengths);
+  Labels labels = labels_from(next, x->ndim());
+  const Labels new_labels = labels_from(0, next);
   next += x->ndim();
-  auto same = [&](char i, char j) { return x->lengths[size_t(i)] == lengths[size_t(j)]; };
-  while (!from.empty() && !to.empty() && same(from.front(), to.front())) {
-    labels[size_t(from.front())] = to.front();
-    from.erase(0, 1);
-    to.erase(0, 1);
-  }
-  while (!from.empty() && !to.empty() && same(from.back(), to.back())) {
-    labels[size_t(from.back())] = to.back();
-    from.pop_back();
-    to.pop_back();
-  }
-  if (from.empty() != to.empty()) fail_to_reshape(x, lengths);
-
   std::vector<Factor> factors;
-  char ravelled = to.size() == 1 ? to.front() : char(next++);
-  auto ravel = [&](const Labels& axes, const Lengths& of, const Labels& labels_of) {
-    Lengths parts;
-    Labels part_labels(1, ravelled);
-    for (char axis : axes) {
-      parts.push_back(of[size_t(axis)]);
-      part_labels.push_back(labels_of[size_t(axis)]);
-    }
-    factors.push_back(factor(reshape_tensor(parts), std::move(part_labels)));
-  };
-  if (from.size() == 1) labels[size_t(from.front())] = ravelled;
-  if (from.size() > 1) ravel(from, x->lengths, labels);
-  if (to.size() > 1) ravel(to, lengths, labels_from(0, int(lengths.size())));
+  for (const Group& group : groups_of(x, lengths)) {
+    const char ravelled = group.to.size() == 1 ? group.to.front() : char(next++);
+    auto ravel = [&](const Labels& axes, const Lengths& of, const Labels& labels_of) {
+      Lengths parts;
+      Labels part_labels(1, ravelled);
+      for (char axis : axes) {
+        parts.push_back(of[size_t(axis)]);
+        part_labels.push_back(labels_of[size_t(axis)]);
+      }
+      factors.push_back(factor(reshape_tensor(parts), std::move(part_labels)));
+    };
+    if (group.from.size() == 1) labels[size_t(group.from.front())] = ravelled;
+    if (group.from.size() > 1) ravel(group.from, x->lengths, labels);
+    if (group.to.size() > 1) ravel(group.to, lengths, new_labels);
+  }
   factors.push_back(factor(x, labels));
   return expr::einsum(1, std::move(factors), std::move(lengths));
 }

@@ -2,6 +2,7 @@
 #include "expr/notation.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <tuple>
@@ -64,6 +65,15 @@ void collect_matrix_powers(std::vector<Notation>& factors) {
   }
 }
 
+/// −(x + y) = −x − y
+Notation negative(const Notation& sum) {
+  std::vector<Notation> terms;
+  for (const Notation& term : sum.parts) terms.push_back(make_product(-1, {term}, sum.ndim));
+  Notation result = make_sum(std::move(terms));
+  result.symmetric = sum.symmetric;
+  return result;
+}
+
 /// By what the terms of a sum are ordered: sign, number of factors, text of the matrices, text of the scalars.
 std::tuple<bool, size_t, std::string, std::string> order_of(const Notation& term) {
   const auto [negative, positive] = split_sign(term);
@@ -84,12 +94,12 @@ std::tuple<bool, size_t, std::string, std::string> order_of(const Notation& term
 
 struct Parts::Shared {
   std::vector<Notation> parts;
-  std::vector<std::string> unicode;
+  std::vector<std::array<std::string, 2>> texts;  ///< in each style
 };
 
 Parts::Parts(std::vector<Notation> parts) : shared_(std::make_shared<Shared>()) {
   shared_->parts = std::move(parts);
-  shared_->unicode.resize(shared_->parts.size());
+  shared_->texts.resize(shared_->parts.size());
 }
 
 Parts::Parts(std::initializer_list<Notation> parts) : Parts(std::vector<Notation>(parts)) {}
@@ -106,8 +116,8 @@ size_t Parts::size() const {
 const Notation& Parts::operator[](size_t k) const {
   return begin()[k];
 }
-std::string& Parts::unicode(size_t k) const {
-  return shared_->unicode[k];
+std::string& Parts::text(size_t k, Style style) const {
+  return shared_->texts[k][size_t(style)];
 }
 
 Notation make_number(double value) {
@@ -182,6 +192,9 @@ Notation make_product(double coefficient, std::vector<Notation> factors, int ndi
   const bool symmetric = matrices.size() == 1 && matrices[0].symmetric;
   for (auto* more : {&chains, &matrices}) {
     for (Notation& part : *more) scalars.push_back(std::move(part));
+  }
+  if (coefficient == -1 && scalars.size() == 1 && denominators.empty() && scalars[0].kind == Kind::Sum) {
+    return negative(scalars[0]);
   }
   Notation product{.kind = Kind::Product, .ndim = ndim, .symmetric = symmetric, .value = coefficient};
   if (scalars.empty()) {

@@ -33,8 +33,8 @@ class Parts {
   const Notation* end() const;
   size_t size() const;
   const Notation& operator[](size_t k) const;
-  /// Where the text of a part in Unicode is kept once it has been written.
-  std::string& unicode(size_t k) const;
+  /// Where the text of a part is kept once it has been written.
+  std::string& text(size_t k, Style style) const;
 
  private:
   struct Shared;

@@ -22,6 +22,9 @@ constexpr Glyphs kGlyphs[] = {
     {"-", " \\odot ", " \\otimes ", "^\\top", "^{-1}", "^{-\\top}", "(", ")"},
 };
 
+/// Parts of a formula that are longer than that are left out, as nobody would read it.
+constexpr size_t kLongest = 20000;
+
 /// What binds tighter needs no parentheses in what binds less tightly.
 enum Precedence { kSum = 1, kElementwise, kFraction, kProduct, kPostfix, kAtom };
 
@@ -129,9 +132,9 @@ class Writer {
   }
 
   std::string write_part(const Notation& n, size_t k) const {
-    if (style_ != Style::Unicode) return write(n.parts[k]);
-    std::string& text = n.parts.unicode(k);
+    std::string& text = n.parts.text(k, style_);
     if (text.empty()) text = write(n.parts[k]);
+    if (text.size() > kLongest) text = style_ == Style::Latex ? "\\dots" : "…";
     return text;
   }
 
@@ -206,7 +209,7 @@ class Writer {
   std::string fraction(const Notation& n) const {
     const auto [negative, positive] = split_sign(n);
     if (negative) return glyphs_.minus + write(positive);
-    if (style_ == Style::Latex) return "\\frac{" + write(n.parts[0]) + "}{" + write(n.parts[1]) + "}";
+    if (style_ == Style::Latex) return "\\frac{" + write_part(n, 0) + "}{" + write_part(n, 1) + "}";
     return operand(n, 0, kProduct) + "/" + operand(n, 1, kPostfix);
   }
 

@@ -230,9 +230,15 @@ std::optional<Notation> Printer::notation(const Chain& chain) {
       break;
     case Kind::Product:
       return make_product(1, std::move(parts), chain.ndim);
-    case Kind::Hadamard:
-      result = quotient(chain.parts);
+    case Kind::Hadamard: {
+      // one transpose instead of many
+      const bool turned = std::ranges::all_of(chain.parts, [](const Chain& c) { return c.ndim == 2 && c.transposed; });
+      std::vector<Chain> factors = chain.parts;
+      for (Chain& part : factors) part.transposed = part.transposed != turned;
+      result = quotient(factors);
+      if (result && turned) result = make_transpose(*result);
       break;
+    }
     case Kind::Kronecker:
       result = make_kronecker(std::move(parts), chain.ndim);
       break;
@@ -343,14 +349,6 @@ std::optional<Notation> Printer::product(const Expr& e) {
     over.push_back(std::move(*printed));
   }
   const double coefficient = signs.coefficient();
-  // −(x + y) = −x − y
-  if (over.size() == 1 && under.empty() && over[0].kind == Notation::Kind::Sum && coefficient == -1) {
-    std::vector<Notation> terms;
-    for (const Notation& part : over[0].parts) terms.push_back(make_product(-1, {part}, ndim));
-    Notation negated = make_sum(std::move(terms));
-    negated.symmetric = e->symmetric;
-    return negated;
-  }
   Notation result = make_product(coefficient, std::move(over), ndim);
   if (!under.empty()) result = make_fraction(std::move(result), make_product(1, std::move(under), 0));
   result.symmetric = result.symmetric || e->symmetric;

@@ -58,7 +58,7 @@ class Printer {
   Notation entry_of_linalg(const Expr& e, const std::vector<int>& indices);
   Notation entry_of_identity(const Expr& e, const std::vector<int>& indices);
 
-  /// How many more nodes are printed; what exceeds them is left out, as nobody would read it.
+  /// How many more nodes are printed one by one.
   int left_ = 20000;
   bool pure_;
   int next_index_ = 0;

@@ -233,13 +233,16 @@ class Reader {
   /// A ⊙ B, for matrices that have both labels in common.
   bool merge(char label) {
     const auto found = at(label);
-    for (size_t a : found) {
-      for (size_t b : found) {
-        if (a >= b || !matrices_[b].has(matrices_[a].other(label))) continue;
-        if (matrices_[a].chain.kind == Kind::Identity || matrices_[b].chain.kind == Kind::Identity) continue;
-        const Matrix second = take_matrix(b), first = take_matrix(a);
-        add_matrix({elementwise_product({first.chain, with_rows(second, first.row)}), first.row, first.column});
-        return true;
+    for (const bool alike : {true, false}) {
+      for (size_t a : found) {
+        for (size_t b : found) {
+          if (a >= b || !matrices_[b].has(matrices_[a].other(label))) continue;
+          if (alike && matrices_[a].row != matrices_[b].row) continue;
+          if (matrices_[a].chain.kind == Kind::Identity || matrices_[b].chain.kind == Kind::Identity) continue;
+          const Matrix second = take_matrix(b), first = take_matrix(a);
+          add_matrix({elementwise_product({first.chain, with_rows(second, first.row)}), first.row, first.column});
+          return true;
+        }
       }
     }
     return false;
@@ -290,7 +293,7 @@ class Reader {
     if (!is_summed(label) || found.size() != 2 || has_special(label)) return false;
     for (size_t k : found) {
       const char other = matrices_[k].other(label);
-      if (!vectors_.contains(other)) continue;
+      if (!vectors_.contains(other) || !is_summed(other)) continue;
       Matrix& m = matrices_[k];
       const Chain x = take_vector(m.row), y = take_vector(m.column);
       m.chain = elementwise_product({outer_product(x, y), m.chain});
@@ -307,8 +310,10 @@ class Reader {
   bool close(char label) {
     if (!is_summed(label) || !vectors_.contains(label) || !at(label).empty() || has_special(label)) return false;
     std::vector<Chain> parts = vectors_.extract(label).mapped();
-    if (parts.size() == 1 && parts[0].kind == Kind::Diagonal) {
-      scalars_.push_back(make_chain(Kind::Trace, 0, {rotated(parts[0].parts[0])}));
+    if (std::ranges::all_of(parts, [](const Chain& c) { return c.kind == Kind::Diagonal; })) {
+      std::vector<Chain> matrices;
+      for (const Chain& part : parts) matrices.push_back(part.parts[0]);
+      scalars_.push_back(make_chain(Kind::Trace, 0, {rotated(elementwise_product(std::move(matrices)))}));
       return true;
     }
     if (parts.size() == 1 && parts[0].kind == Kind::Product && parts[0].parts.back().kind == Kind::Ones) {

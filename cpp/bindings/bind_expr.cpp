@@ -180,6 +180,7 @@ void bind_calculus(py::module_& module) {
   module.def("to_index", &expr::to_index, py::arg("e"));
   module.def("to_numpy", &expr::to_numpy, py::arg("e"), py::arg("symbols"));
   module.def("substitute", &expr::substitute, py::arg("e"), py::arg("replacements"));
+  module.def("topological_order", &expr::topological_order, py::arg("roots"));
   module.def("live_nodes", &expr::live_nodes);
 }
 

@@ -19,7 +19,9 @@ from ._symbols import matrices, matrix, scalar, scalars, tensor, vector, vectors
 if TYPE_CHECKING:
     from . import testing
     from ._directional import hvp, jvp, vjp
+    from ._explain import explain
     from ._structured import Structured
+    from ._taylor import taylor
     from ._transforms import formula, grad, hessian, jacobian, value_and_grad
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "active_isa",
     "available_isas",
     "closed_form",
+    "explain",
     "flatten",
     "formula",
     "get_num_threads",
@@ -50,6 +53,7 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
+    "taylor",
     "tensor",
     "testing",
     "to_layout",
@@ -65,12 +69,14 @@ __all__ = [
 
 _LAZY = {
     "Structured": "._structured",
+    "explain": "._explain",
     "formula": "._transforms",
     "grad": "._transforms",
     "hessian": "._transforms",
     "hvp": "._directional",
     "jacobian": "._transforms",
     "jvp": "._directional",
+    "taylor": "._taylor",
     "value_and_grad": "._transforms",
     "vjp": "._directional",
 }

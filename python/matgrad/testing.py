@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import closed_form as cf
+from ._expr import Expr
+from ._transforms import jacobian
 from ._validate import as_float_array
 
 __all__ = ["check_derivatives"]
@@ -46,8 +48,8 @@ _KNOWN: dict[str, list[Link]] = {
 
 
 def check_derivatives(
-    fun: Callable[..., Any],
-    args: Sequence[Any],
+    fun: Callable[..., Any] | Expr,
+    args: Sequence[Any] | Mapping[str, Any],
     order: int = 2,
     *,
     derivatives: Sequence[Callable[..., Any]] | None = None,
@@ -62,19 +64,21 @@ def check_derivatives(
 
     Parameters
     ----------
-    fun : callable
-        The function, of arrays, returning one array.
-    args : sequence of array_like
-        Where to check: the arguments of `fun`, float32 or float64; other numbers become float64.
+    fun : callable or Expr
+        The function, of arrays, returning one array; or an expression.
+    args : sequence of array_like, or mapping of str to array_like
+        Where to check: the arguments of `fun`, or the values of the expression's symbols, float32 or float64; other
+        numbers become float64.
     order : int
         How many derivatives to check.
     derivatives : sequence of callable, optional
         The first derivative, the second, …, as functions of the same arguments as `fun`, returning arrays (or
         `Structured`) of shape fun.shape + x.shape (+ x.shape …). If `argnums` names several arguments, a derivative
-        returns a tuple of as many, the second a tuple of tuples. May be left out for functions of `closed_form`.
+        returns a tuple of as many, the second a tuple of tuples. By default those that matgrad derives from a NumPy
+        function or an expression, or has in `closed_form`.
     argnums : int or tuple of int, optional
-        By which arguments `fun` is differentiated. By default all of them, and for a function of `closed_form` those
-        by which its derivatives are known.
+        By which arguments, or symbols in the order of `args`, `fun` is differentiated. By default all of them, and for
+        a function of `closed_form` those by which its derivatives are known.
     rtol, atol : float, optional
         The tolerance is ``atol + rtol * |difference|``. By default rtol is 1e-6 in float64 and 1e-2 in float32, and
         atol is what rounding makes of differences.
@@ -84,7 +88,7 @@ def check_derivatives(
     AssertionError
         If a derivative has a wrong shape or a wrong entry; names the worst entry.
     TypeError, ValueError
-        If nothing could be checked: unknown derivatives, arguments without elements, values that aren't finite.
+        If nothing could be checked: no derivatives, arguments without elements, values that aren't finite.
 
     Notes
     -----
@@ -96,6 +100,9 @@ def check_derivatives(
     >>> import numpy as np
     >>> import matgrad as mg
     >>> x = np.array([1.0, 2.0])
+    >>> mg.testing.check_derivatives(lambda x: np.sum(np.tanh(x) ** 2), (x,), order=2)
+    >>> A, b = mg.matrix("A"), mg.vector("b")
+    >>> mg.testing.check_derivatives(b @ A @ b, {"A": np.eye(2), "b": x}, order=2)
     >>> mg.testing.check_derivatives(
     ...     lambda x: np.sum(x**3), (x,), derivatives=[lambda x: 3 * x**2, lambda x: np.diag(6 * x)]
     ... )
@@ -106,17 +113,24 @@ def check_derivatives(
     ...
     AssertionError: check_derivatives: derivative 1 of <lambda> by argument 0 is wrong at [1]: 8.0, but ...
     """
+    names: list[str] = []
+    expression = fun
+    if isinstance(expression, Expr):
+        names = [*_values(expression, args)]
+        fun, args = _function(expression, names), list(args.values())  # type: ignore[union-attr]
     values = _arguments(args)
     orders = _index("order", order)
     if orders < 1:
         raise ValueError(f"check_derivatives: order is {orders} but must be at least 1")
     if not callable(fun):
-        raise TypeError(f"check_derivatives: fun is {fun!r} but must be callable")
+        raise TypeError(f"check_derivatives: fun is {fun!r} but must be an expression or callable")
     chosen = _chosen(argnums, len(values))
-    if derivatives is None:
+    if derivatives is not None:
+        links = [_given(f, k, argnums, chosen) for k, f in enumerate(_functions(derivatives), 1)]
+    elif getattr(cf, _name(fun), None) is fun:
         links = _known(fun, chosen)
     else:
-        links = [_given(f, k, argnums, chosen) for k, f in enumerate(_functions(derivatives), 1)]
+        links = _derived(expression, names, chosen, orders)
     if len(links) < orders:
         raise ValueError(
             f"check_derivatives: order is {orders}, but the derivatives of {_name(fun)} are known to order "
@@ -160,12 +174,43 @@ def _functions(derivatives: Any) -> Sequence[Function]:
     return derivatives
 
 
+def _values(expression: Expr, args: Any) -> Mapping[str, Any]:
+    """Return the values of an expression's symbols, or raise TypeError naming what is wrong with them."""
+    if not isinstance(args, Mapping):
+        raise TypeError(
+            f"check_derivatives: args is a {type(args).__name__} but must map the expression's symbols to their values"
+        )
+    expression._check_names("check_derivatives: the expression", args)
+    return args
+
+
+def _function(expression: Expr, names: Sequence[str]) -> Function:
+    """Return an expression as a function of its symbols' values."""
+
+    def evaluate(*arrays: Any) -> Any:
+        return expression(**dict(zip(names, arrays, strict=True)))
+
+    evaluate.__name__ = str(expression)
+    return evaluate
+
+
+def _derived(fun: Function | Expr, names: Sequence[str], chosen: tuple[int, ...], orders: int) -> list[Link]:
+    """Return the derivatives that matgrad derives, by the chosen arguments."""
+    if not isinstance(fun, Expr):
+        links: list[Link] = [{(): fun}]
+        for _ in range(orders):
+            links.append({(*path, k): jacobian(f, k) for path, f in links[-1].items() for k in chosen})
+        return links[1:]
+    variables = {k: symbol for k in chosen for symbol in fun.symbols if symbol.name == names[k]}
+    found: list[dict[tuple[int, ...], Expr]] = [{(): fun}]
+    for _ in range(orders):
+        found.append({(*path, k): e.diff(x) for path, e in found[-1].items() for k, x in variables.items()})
+    return [{path: _function(e, names) for path, e in link.items()} for link in found[1:]]
+
+
 def _known(fun: Function, chosen: tuple[int, ...]) -> list[Link]:
     """Return what is known of a function of closed_form, by the chosen arguments; as many links as aren't empty."""
-    name = _name(fun)
-    if getattr(cf, name, None) is not fun or name not in _KNOWN:
-        raise ValueError(f"check_derivatives: the derivatives of {name} aren't known; pass derivatives=")
-    links = ({path: f for path, f in link.items() if set(path) <= set(chosen)} for link in _KNOWN[name])
+    links = ({path: f for path, f in link.items() if set(path) <= set(chosen)} for link in _KNOWN.get(_name(fun), []))
     return list(itertools.takewhile(bool, links))
 
 

@@ -241,6 +241,8 @@ def test_what_is_not_supported_is_named():
         (lambda: np.linalg.norm(X, 2), "linalg.norm"),
         (lambda: x.astype(int), "astype"),
         (lambda: x.cumsum(), "cumsum"),
+        (lambda: x // y, "floor_divide"),
+        (lambda: 2 % x, "remainder"),
     ]:
         with pytest.raises(NotImplementedError, match=name):
             call()

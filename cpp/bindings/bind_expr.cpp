@@ -97,6 +97,7 @@ void bind_leaves(py::module_& module) {
   module.def("symbol", &symbol, py::arg("name"), py::arg("shape"), py::arg("symmetric"));
   module.def("number", &expr::number, py::arg("value"));
   module.def("array", &constant, py::arg("values"));
+  module.def("guard", &expr::guard, py::arg("condition"));
   module.def("delta", [](py::handle length) { return expr::delta(length_of(length)); }, py::arg("length"));
   module.def(
       "slice_matrix",
@@ -123,10 +124,11 @@ void bind_numpy(py::module_& module) {
   });
   module.def(
       "einsum",
-      [](const std::string& function, const std::vector<Expr>& operands, const std::vector<Labels>& labels, int ndim) {
-        return numpy_api::einsum(function.c_str(), operands, labels, ndim);
+      [](const std::string& function, const std::vector<Expr>& operands, const std::vector<Labels>& labels, int ndim,
+         bool broadcast) {
+        return numpy_api::einsum(function.c_str(), operands, labels, ndim, broadcast ? expr::kMaxLabels : ndim);
       },
-      py::arg("function"), py::arg("operands"), py::arg("labels"), py::arg("ndim"));
+      py::arg("function"), py::arg("operands"), py::arg("labels"), py::arg("ndim"), py::arg("broadcast"));
   module.def("sum", &numpy_api::sum, py::arg("x"), py::arg("axes"), py::arg("keepdims"));
   module.def("mean", &numpy_api::mean, py::arg("x"), py::arg("axes"), py::arg("keepdims"));
   module.def("reduce", &numpy_api::reduce, py::arg("name"), py::arg("x"), py::arg("axes"), py::arg("keepdims"));

@@ -188,10 +188,7 @@ Expr elementwise(const std::string& name, Operands operands) {
 
 // --- Products ---
 
-namespace {
-
-/// The product over labels of numpy_api::einsum, where axes with labels from `joined` on aren't broadcast.
-Expr contract(const char* function, Operands operands, const std::vector<Labels>& labels, int ndim, int joined) {
+Expr einsum(const char* function, Operands operands, const std::vector<Labels>& labels, int ndim, int joined) {
   std::array<Expr, kMaxLabels> lengths;  // of each label; 1 only if it is 1 in every operand
   int next = ndim;
   for (size_t k = 0; k < operands.size(); ++k) {
@@ -220,12 +217,6 @@ Expr contract(const char* function, Operands operands, const std::vector<Labels>
   return expr::einsum(1, std::move(factors), Lengths(size_t(ndim)));
 }
 
-}  // namespace
-
-Expr einsum(const char* function, Operands operands, const std::vector<Labels>& labels, int ndim) {
-  return contract(function, operands, labels, ndim, kMaxLabels);
-}
-
 Expr matmul(const Expr& a, const Expr& b) {
   std::array operands{a, b};
   int m = a->ndim(), n = b->ndim();
@@ -240,7 +231,7 @@ Expr matmul(const Expr& a, const Expr& b) {
   left.push_back(char(ndim));
   right.push_back(char(ndim));
   if (n > 1) right.push_back(char(ndim - 1));
-  return contract("matmul", operands, {left, right}, ndim, ndim);
+  return numpy_api::einsum("matmul", operands, {left, right}, ndim, ndim);
 }
 
 // (A ⊗ B)[k,l] = Σ A[i,j] B[p,q] M[k,i,p] M[l,j,q]; the missing axes of the operand with fewer have length 1.

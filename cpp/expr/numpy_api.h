@@ -40,7 +40,9 @@ Expr elementwise(const std::string& name, Operands operands);
 
 Expr matmul(const Expr& a, const Expr& b);
 /// The product of operands whose axes have labels, summed over labels from ndim on; the result's are 0, …, ndim − 1.
-Expr einsum(const char* function, Operands operands, const std::vector<Labels>& labels, int ndim);
+/// Axes with labels from `joined` on aren't broadcast.
+Expr einsum(const char* function, Operands operands, const std::vector<Labels>& labels, int ndim,
+            int joined = kMaxLabels);
 Expr kron(const Expr& a, const Expr& b);
 
 /// Reductions; a kept axis has length 1.

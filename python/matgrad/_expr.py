@@ -405,7 +405,13 @@ def union(operands: list[Expr]) -> Symbols:
     return symbols
 
 
-def contract(function: str, operands: list[Expr], labels: list[list[int]], ndim: int) -> Expr:
-    """Multiply operands whose axes have labels: the result has those below ndim, in order; the others are summed."""
+def contract(
+    function: str, operands: list[Expr], labels: list[list[int]], ndim: int, *, broadcast: bool = False
+) -> Expr:
+    """
+    Multiply operands whose axes have labels: the result has those below ndim, in order; the others are summed.
+
+    Summed axes of length 1 are broadcast only if `broadcast` says so.
+    """
     nodes = [x._node for x in operands]
-    return Expr(_core.einsum(function, nodes, [bytes(part) for part in labels], ndim), union(operands))
+    return Expr(_core.einsum(function, nodes, [bytes(part) for part in labels], ndim, broadcast), union(operands))

@@ -16,11 +16,12 @@ from ._numpy_protocol import FUNCTIONS
 from ._numpy_reductions import Axis, normalized_axes
 
 
-def transpose(a: Any, axes: Sequence[int] | None = None) -> Expr:
+def transpose(a: Any, axes: int | Sequence[int] | None = None) -> Expr:
     x = as_expr("transpose", a)
     if axes is None:
         return x.T
-    order = [normalized_axes("transpose", x, index(k))[0] for k in axes]
+    axes = [axes] if isinstance(axes, int) else axes
+    order = [k for axis in axes for k in normalized_axes("transpose", x, index(axis))]
     if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"transpose: axes are {tuple(axes)} but must be a permutation of {x.ndim} axes")
     return Expr(_core.transpose(x._node, bytes(order)), x._symbols)
@@ -167,21 +168,17 @@ def round(a: Any, decimals: int = 0) -> Expr:
     return elementwise("rint", as_expr("round", a) * scale) / scale
 
 
-def zeros_like(a: Any) -> Expr:
-    return _filled(a, 0)
+def zeros_like(a: Any, dtype: Any = None) -> Expr:
+    return full_like(a, 0, dtype)
 
 
-def ones_like(a: Any) -> Expr:
-    return _filled(a, 1)
+def ones_like(a: Any, dtype: Any = None) -> Expr:
+    return full_like(a, 1, dtype)
 
 
-def full_like(a: Any, fill_value: Any) -> Expr:
-    return _filled(a, fill_value)
-
-
-def _filled(a: Any, value: Any) -> Expr:
-    x = as_expr("full_like", a)
-    return broadcast_to(value, x._lengths) if x.ndim else as_expr("full_like", value)
+def full_like(a: Any, fill_value: Any, dtype: Any = None) -> Expr:
+    filled: Expr = broadcast_to(fill_value, as_expr("full_like", a)._lengths).astype(dtype)
+    return filled
 
 
 def shape(a: Any) -> tuple[Any, ...]:

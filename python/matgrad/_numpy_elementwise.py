@@ -38,14 +38,6 @@ def _arithmetic(function: Callable[[Node, Node], Node]) -> Callable[[Any, Any], 
     return apply
 
 
-def floor_divide(a: Any, b: Any) -> Expr:
-    return elementwise("floor", as_expr("floor_divide", a) / b)
-
-
-def remainder(a: Any, b: Any) -> Expr:
-    return as_expr("remainder", a) - floor_divide(a, b) * as_expr("remainder", b)
-
-
 def _logaddexp2(a: Any, b: Any) -> Expr:
     log2 = math.log(2)
     return elementwise("logaddexp", _multiply(a, log2), _multiply(b, log2)) / log2
@@ -118,8 +110,6 @@ UFUNCS |= {
     "rad2deg": lambda x: _multiply(x, 180 / math.pi),
     "degrees": lambda x: _multiply(x, 180 / math.pi),
     "logaddexp2": _logaddexp2,
-    "floor_divide": floor_divide,
-    "remainder": remainder,
     "less": lambda a, b: elementwise("greater", b, a),
     "less_equal": lambda a, b: elementwise("greater_equal", b, a),
     "logical_and": logical_and,

@@ -37,7 +37,23 @@ def vdot(a: Any, b: Any) -> Expr:
 
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Expr:
     a, b = (moveaxis(as_expr("vecdot", x), axis, -1) for x in (x1, x2))
-    return FUNCTIONS["sum"](a * b, -1)  # type: ignore[no-any-return]
+    ndim = max(a.ndim, b.ndim) - 1
+    labels = [[*range(ndim - x.ndim + 1, ndim), ndim] for x in (a, b)]
+    return contract("vecdot", [a, b], labels, ndim)
+
+
+def matvec(x1: Any, x2: Any) -> Expr:
+    a, x = as_expr("matvec", x1), as_expr("matvec", x2)
+    if a.ndim < 2 or x.ndim < 1:
+        raise ValueError(f"matvec: the operands have {a.ndim} and {x.ndim} axes but must have at least 2 and 1")
+    return (a @ x[..., None])[..., 0]
+
+
+def vecmat(x1: Any, x2: Any) -> Expr:
+    x, a = as_expr("vecmat", x1), as_expr("vecmat", x2)
+    if x.ndim < 1 or a.ndim < 2:
+        raise ValueError(f"vecmat: the operands have {x.ndim} and {a.ndim} axes but must have at least 1 and 2")
+    return (x[..., None, :] @ a)[..., 0, :]
 
 
 def inner(a: Any, b: Any) -> Expr:
@@ -80,7 +96,8 @@ def einsum(*args: Any, optimize: Any = False) -> Expr:
     if len(set(result)) < len(result) or not set(result) <= set().union(*inputs):
         raise ValueError(f"einsum: the result of {args[0]!r} must name labels of the operands, each once")
     numbers = {label: k for k, label in enumerate(dict.fromkeys(chain(result, *inputs)))}
-    return contract("einsum", operands, [[numbers[label] for label in part] for part in inputs], len(result))
+    labels = [[numbers[label] for label in part] for part in inputs]
+    return contract("einsum", operands, labels, len(result), broadcast=True)
 
 
 def _subscripts(text: str, operands: list[Expr]) -> tuple[list[list[str]], list[str]]:
@@ -124,7 +141,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Expr:
     i, j = (normalized_axes("diagonal", x, k)[0] for k in (axis1, axis2))
     if i == j:
         raise ValueError("diagonal: axis1 and axis2 must differ")
-    x = _with_diagonal(x, offset, i, j)
+    x = _with_diagonal(x, operator.index(offset), i, j)
     labels = [0] * x.ndim
     rest = iter(range(x.ndim))
     for k in range(x.ndim):
@@ -154,7 +171,7 @@ def diag(v: Any, k: int = 0) -> Expr:
         return diagonal(x, k)
     if x.ndim != 1:
         raise ValueError(f"diag: the operand has {x.ndim} axes but must have 1 or 2")
-    n = x._node.shape[0]
+    n, k = x._node.shape[0], operator.index(k)
     matrix = contract("diag", [x, Expr(_core.delta(n), {})], [[0], [0, 1]], 2)
     if k == 0:
         return matrix
@@ -185,7 +202,8 @@ def _masked(function: str, m: Any, mask: Any) -> Expr:
     rows, columns = x._node.shape[-2:]
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise NotImplementedError(f"{function} of an expression whose lengths aren't known is not supported")
-    return UFUNCS["multiply"](x, mask(rows, columns))  # type: ignore[no-any-return]
+    guard = Expr(_core.guard(_core.array(mask(rows, columns))), {})  # what is masked may be infinite
+    return x * guard
 
 
 # --- Linear algebra ---
@@ -254,6 +272,6 @@ FUNCTIONS |= {
 }
 UFUNCS |= {
     "vecdot": vecdot,
-    "matvec": lambda a, x: (a @ as_expr("matvec", x)[..., None])[..., 0],
-    "vecmat": lambda x, a: (as_expr("vecmat", x)[..., None, :] @ a)[..., 0, :],
+    "matvec": matvec,
+    "vecmat": vecmat,
 }

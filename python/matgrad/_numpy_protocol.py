@@ -23,7 +23,7 @@ def _ufunc(name: str) -> Callable[[Any, Any], Any]:
     def apply(self: Any, other: Any) -> Any:
         if other is None or isinstance(other, (str, dict)):
             return NotImplemented
-        return UFUNCS[name](self, other)
+        return getattr(np, name)(self, other)
 
     return apply
 
@@ -134,10 +134,10 @@ class ArrayMethods(Symbolic):
     __hash__ = object.__hash__
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return UFUNCS["floor_divide"](other, self)
+        return np.floor_divide(other, self)
 
     def __rmod__(self, other: Any) -> Any:
-        return UFUNCS["remainder"](other, self)
+        return np.remainder(other, self)
 
     def __invert__(self) -> Any:
         return UFUNCS["invert"](self)

@@ -19,6 +19,8 @@ def normalized_axes(function: str, x: Any, axis: Axis) -> tuple[int, ...]:
     """Return axes as ascending numbers from 0; None is all of them."""
     if axis is None:
         return tuple(range(x.ndim))
+    if x.ndim == 0 and axis in (0, -1):
+        return ()
     axes = [index(k) for k in axis] if isinstance(axis, (tuple, list)) else [index(axis)]  # type: ignore[arg-type]
     for k in axes:
         if not -x.ndim <= k < x.ndim:

@@ -196,11 +196,9 @@ Expr einsum(const char* function, Operands operands, const std::vector<Labels>& 
     for (size_t axis = 0; axis < labels[k].size(); ++axis) {
       Expr& length = lengths.at(number_of(labels[k][axis]));
       const Expr& here = operands[k]->lengths[axis];
-      if (!length || is_one(length)) {
-        length = here;
-      } else if (!is_one(here) && known_to_differ(length, here)) {
-        fail(function, operands, "that don't fit");
-      }
+      const bool broadcast = int(number_of(labels[k][axis])) < joined && length && (is_one(length) || is_one(here));
+      if (length && !broadcast && known_to_differ(length, here)) fail(function, operands, "that don't fit");
+      if (!length || is_one(length)) length = here;
       next = std::max(next, int(number_of(labels[k][axis])) + 1);
     }
   }
@@ -221,9 +219,6 @@ Expr matmul(const Expr& a, const Expr& b) {
   std::array operands{a, b};
   int m = a->ndim(), n = b->ndim();
   if (m == 0 || n == 0) fail("matmul", operands, "but none may be a scalar");
-  if (known_to_differ(a->lengths.back(), b->lengths[size_t(std::max(n - 2, 0))])) {
-    fail("matmul", operands, "whose inner lengths differ");
-  }
   int stack = std::max({m - 2, n - 2, 0}), ndim = stack + (m > 1) + (n > 1);
   Labels left = labels_from(stack - std::max(m - 2, 0), std::max(m - 2, 0)),
          right = labels_from(stack - std::max(n - 2, 0), std::max(n - 2, 0));

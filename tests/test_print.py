@@ -138,6 +138,33 @@ def test_a_sum_has_the_same_sign_all_over_a_product():
     assert str(np.linalg.norm(x - a).diff(a)) == "(a − x)/‖a − x‖"
 
 
+RIDGE = np.mean((y - X @ w) ** 2) + 0.1 * np.sum(w**2)
+CROSS_ENTROPY = -y @ mg.log_softmax(X @ w)
+GAUSSIAN = 0.5 * mg.logdet(S) + 0.5 * (x - a) @ np.linalg.inv(S) @ (x - a)
+NETWORK = np.sum(mg.relu(B @ mg.relu(A @ x)))
+COSINE = (x @ y) / (np.linalg.norm(x) * np.linalg.norm(y))
+PRINTED = {
+    "ridge regression": (RIDGE, "0.1 ‖w‖² + mean((y − X w)²)"),
+    "its gradient": (RIDGE.diff(w), "0.2 w + 2 Xᵀ(X w − y)/X.shape[0]"),
+    "cross-entropy": (CROSS_ENTROPY, "−yᵀ log_softmax(X w)"),
+    "gradient of the cross-entropy": (CROSS_ENTROPY.diff(w), "Xᵀ((1ᵀy) softmax(X w) − y)"),
+    "softmax of rows": (mg.softmax(X, axis=1), "softmax(X, axis=1)"),
+    "Gaussian": (GAUSSIAN, "½ (log det(S) + (x − a)ᵀS⁻¹(x − a))"),
+    "score of the Gaussian": (GAUSSIAN.diff(x), "S⁻¹(x − a)"),
+    "Gaussian by its covariance": (GAUSSIAN.diff(S), "½ (S⁻¹ − S⁻¹(x − a)(x − a)ᵀS⁻¹)"),
+    "network by its first layer": (NETWORK.diff(A), "([A x > 0] ⊙ Bᵀ [B relu(A x) > 0])xᵀ"),
+    "cosine similarity": (COSINE.diff(x), "(y − (xᵀy) x/‖x‖²)/(‖x‖ ‖y‖)"),
+    "variance": (np.var(x).diff(x), "2 (x − mean(x) 1)/x.shape[0]"),
+    "bell curve": (np.exp(-np.sum((x - a) ** 2) / (2 * s**2)), "exp(−‖x − a‖²/(2 s²))"),
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_functions_of_practice(name):
+    expression, printed = PRINTED[name]
+    assert str(expression) == printed
+
+
 # --- NumPy source ---
 
 VALUES = {

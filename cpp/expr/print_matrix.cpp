@@ -58,15 +58,21 @@ std::string slice_text(const SliceBounds& bounds) {
 }
 
 std::optional<LogSoftmax> as_log_softmax(const Expr& e) {
-  const auto* sum = e->as<Sum>();
-  if (sum == nullptr) return std::nullopt;
+  // a sum, or one that is stored with the opposite sign or transposed
+  const auto* product = e->as<Einsum>();
+  if (product != nullptr && product->factors.size() != 1) return std::nullopt;
+  const Factor whole = product == nullptr ? factor(e, labels_from(0, e->ndim())) : product->factors[0];
+  const auto* sum = whole.node->as<Sum>();
+  if (sum == nullptr || whole.exponent != 1 || int(whole.labels.size()) != e->ndim()) return std::nullopt;
   for (const Term& term : sum->terms) {
-    if (term.coefficient != -1) continue;
+    if (term.coefficient * (product == nullptr ? 1 : product->coefficient) != -1) continue;
     const auto* view = term.node->as<Einsum>();
     if (view != nullptr && (view->factors.size() != 1 || view->factors[0].exponent != 1)) continue;
     const auto* reduce = (view != nullptr ? view->factors[0].node : term.node)->as<Reduce>();
     if (reduce == nullptr || reduce->reduction != Reduction::LogSumExp) continue;
-    if (e + term.node == reduce->operand) return LogSoftmax{reduce->operand, reduce->axes};
+    if (e + einsum(1, {{term.node, whole.labels}}, e->lengths) == reduce->operand) {
+      return LogSoftmax{reduce->operand, reduce->axes};
+    }
   }
   return std::nullopt;
 }
@@ -90,7 +96,7 @@ std::optional<Notation> Printer::make_matrix(const Expr& e) {
   if (e->as<Size>() || e->as<SliceLength>()) return make_symbol(length_name(e), 0, false);
   if (const auto* array = e->as<Array>()) return make_symbol(array_text(*array), e->ndim(), false);
   if (e->as<Identity>()) return identity(e);
-  if (e->as<Einsum>()) return product(e);
+  if (e->as<Einsum>()) return product(e, 1);
   if (e->as<Sum>()) return sum(e, false);
   if (e->as<Map>()) return map(e);
   if (e->as<Reduce>()) return reduce(e);
@@ -112,7 +118,7 @@ std::optional<Notation> Printer::identity(const Expr& e) {
 }
 
 std::optional<Notation> Printer::sum(const Expr& e, bool negated) {
-  if (const auto found = as_log_softmax(e); found && !negated) {
+  if (const auto found = as_log_softmax(negated ? -e : e)) {
     auto operand = matrix(found->operand);
     if (operand) return along(kLogSoftmax[0], kLogSoftmax[1], std::move(*operand), found->axes, e->ndim());
   }
@@ -123,9 +129,10 @@ std::optional<Notation> Printer::sum(const Expr& e, bool negated) {
       terms.push_back(make_number(coefficient));
       continue;
     }
-    auto node = matrix(term.node);
+    const bool is_product = term.node->as<Einsum>() != nullptr;
+    auto node = is_product ? product(term.node, coefficient) : matrix(term.node);
     if (!node) return std::nullopt;
-    terms.push_back(make_product(coefficient, {std::move(*node)}, e->ndim()));
+    terms.push_back(is_product ? std::move(*node) : make_product(coefficient, {std::move(*node)}, e->ndim()));
   }
   Notation result = make_sum(std::move(terms));
   result.symmetric = e->symmetric;
@@ -327,12 +334,16 @@ std::optional<Notation> Printer::mean(std::vector<const Factor*>& scalars) {
   return std::nullopt;
 }
 
-std::optional<Notation> Printer::product(const Expr& e) {
+std::optional<Notation> Printer::product(const Expr& e, double scale) {
   const auto& einsum = *e->as<Einsum>();
   const int ndim = e->ndim();
-  if (einsum.factors.empty() && (ndim == 0 || einsum.coefficient == 0)) return make_number(einsum.coefficient);
-  const Signs signs(*this, einsum);
-  if (auto squares = sum_of_squares(e)) return squares;
+  if (einsum.factors.empty() && (ndim == 0 || einsum.coefficient == 0)) return make_number(scale * einsum.coefficient);
+  if (const auto found = scale == 1 && einsum.factors.size() == 1 ? as_log_softmax(e) : std::nullopt) {
+    auto operand = matrix(found->operand);
+    if (operand) return along(kLogSoftmax[0], kLogSoftmax[1], std::move(*operand), found->axes, ndim);
+  }
+  const Signs signs(*this, einsum, scale);
+  if (auto squares = sum_of_squares(e)) return make_product(scale, {std::move(*squares)}, 0);
   std::vector<const Factor*> scalars, factors;
   for (const Factor* f : in_print_order(einsum)) (f->labels.empty() ? scalars : factors).push_back(f);
   std::vector<Notation> over, under;
@@ -349,8 +360,13 @@ std::optional<Notation> Printer::product(const Expr& e) {
     over.push_back(std::move(*printed));
   }
   const double coefficient = signs.coefficient();
-  Notation result = make_product(coefficient, std::move(over), ndim);
-  if (!under.empty()) result = make_fraction(std::move(result), make_product(1, std::move(under), 0));
+  // ½ x/t = x/(2 t)
+  const double divisor = std::round(1 / coefficient);
+  const bool is_half = !under.empty() && std::abs(divisor) > 1 && std::abs(divisor) <= 4 && 1 / divisor == coefficient;
+  Notation result = make_product(is_half ? std::copysign(1, coefficient) : coefficient, std::move(over), ndim);
+  if (!under.empty()) {
+    result = make_fraction(std::move(result), make_product(is_half ? std::abs(divisor) : 1, std::move(under), 0));
+  }
   result.symmetric = result.symmetric || e->symmetric;
   return result;
 }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <string>
 
+#include "expr/build.h"
+
 namespace matgrad::expr {
 namespace {
 
@@ -39,21 +41,23 @@ bool has_minus(const Sum& sum) {
 
 }  // namespace
 
-Printer::Signs::Signs(Printer& printer, const Einsum& einsum)
-    : printer_(printer), before_(printer.flipped_), coefficient_(einsum.coefficient) {
+Printer::Signs::Signs(Printer& printer, const Einsum& einsum, double scale)
+    : printer_(printer), before_(printer.flipped_), coefficient_(scale * einsum.coefficient) {
   std::map<const Node*, bool> odd;
   std::vector<const Node*> order;
   for (const Factor* f : printer.in_print_order(einsum)) {
     const auto* sum = f->node->as<Sum>();
     if (sum == nullptr || !has_minus(*sum)) continue;
-    // an even root has no sign to spare
-    const bool integer = f->exponent == std::trunc(f->exponent);
-    if (!integer || as_log_softmax(f->node)) {
-      printer.flipped_[f->node.get()] = false;
+    // an even root has no sign to spare, and log_softmax(x) has a name of its own
+    const bool is_odd = std::fmod(f->exponent, 2) != 0, is_integer = f->exponent == std::trunc(f->exponent);
+    const bool negated = is_integer && as_log_softmax(-f->node);
+    if (!is_integer || negated || as_log_softmax(f->node)) {
+      printer.flipped_[f->node.get()] = negated;
+      if (negated && is_odd) coefficient_ = -coefficient_;
       continue;
     }
     if (!odd.contains(f->node.get())) order.push_back(f->node.get());
-    odd[f->node.get()] ^= std::fmod(f->exponent, 2) != 0;
+    odd[f->node.get()] ^= is_odd;
   }
   const Node* free = nullptr;
   for (const Node* node : order) {

@@ -7,8 +7,8 @@ namespace matgrad::expr {
 
 class Printer::Signs {
  public:
-  /// Decides how the sums among the factors are printed, for as long as this lives.
-  Signs(Printer& printer, const Einsum& einsum);
+  /// Decides how the sums among the factors of a product, times a number, are printed, for as long as this lives.
+  Signs(Printer& printer, const Einsum& einsum, double scale = 1);
   ~Signs() { printer_.flipped_ = std::move(before_); }
   Signs(const Signs&) = delete;
   Signs& operator=(const Signs&) = delete;

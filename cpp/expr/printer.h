@@ -36,7 +36,8 @@ class Printer {
 
  private:
   std::optional<Notation> make_matrix(const Expr& e);
-  std::optional<Notation> product(const Expr& e);
+  /// A product, times a number.
+  std::optional<Notation> product(const Expr& e, double scale);
   std::optional<Notation> sum_of_squares(const Expr& e);
   std::optional<Notation> mean(std::vector<const Factor*>& scalars);
   std::optional<Notation> sum(const Expr& e, bool negated);
@@ -70,7 +71,7 @@ class Printer {
 /// What stands for a subexpression that is left out.
 Notation make_dots(int ndim);
 
-/// u and the axes, for an expression that is u − logsumexp(u).
+/// u and the axes, for an expression that is u − logsumexp(u) and not zero.
 struct LogSoftmax {
   Expr operand;
   Labels axes;

@@ -8,7 +8,6 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,12 +25,14 @@ Program = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 """What a transform does with arguments that are expressions; a tree of `Output`s and constants."""
 
 
-@dataclass(frozen=True, slots=True)
 class Output:
     """A result of a program; `like` is the symbol whose precision it has, or None."""
 
-    expr: Expr
-    like: Expr | None = None
+    __slots__ = ("expr", "like")
+
+    def __init__(self, expr: Expr, like: Expr | None = None) -> None:
+        self.expr = expr
+        self.like = like
 
 
 class Leaf(NamedTuple):
@@ -71,6 +72,7 @@ class Tracer:
         self._fun = fun
         self._program = program
         self._argnums = argnums
+        self._signatures: dict[Structure, list[tuple[str, bool]]] = {}
         self._modes: dict[Hashable, Mode] = {}
         self._traces: dict[Hashable, Trace] = {}
 
@@ -116,36 +118,36 @@ class Tracer:
     # --- Arguments ---
 
     def _leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Leaf], Structure]:
+        values: list[Any] = []
+        structure = flatten((args, kwargs), values)
+        known = self._signatures.get(structure)
+        if known is None:
+            known = self._signatures[structure] = list(self._signature(args, kwargs))
+        return [Leaf(name, value, is_v) for (name, is_v), value in zip(known, values, strict=True)], structure
+
+    def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+        """Yield for every leaf of the arguments what it is called, and whether the transform differentiates by it."""
         chosen = self._argnums(len(args))
-        parameters = _parameter_names(self._fun, len(args))
-        found: list[Leaf] = []
         taken: set[str] = set()
-        structures = []
-        for k, (name, arg) in enumerate([*zip(parameters, args, strict=True), *kwargs.items()]):
-            values: list[Any] = []
+        for k, (name, arg) in enumerate(
+            [*zip(_parameter_names(self._fun, len(args)), args, strict=True), *kwargs.items()]
+        ):
             paths: list[str] = []
-            structures.append(flatten(arg, values, paths, name))
-            is_variable = k < len(args) and k in chosen
-            found += (
-                Leaf(unused(re.sub(r"\W", "_", path), taken), value, is_variable)
-                for path, value in zip(paths, values, strict=True)
-            )
-        positional = (tuple, None, tuple(structures[: len(args)]))
-        keyword = (dict, tuple(kwargs), tuple(structures[len(args) :]))
-        return found, (tuple, None, (positional, keyword))
+            flatten(arg, [], paths, name)
+            for path in paths:
+                yield unused(re.sub(r"\W", "_", path), taken), k < len(args) and k in chosen
 
     def _checked(self, leaf: Leaf) -> Leaf:
         """Return a leaf whose value is a float, an array, or something that isn't traced."""
         value = leaf.value
-        if type(value) is float or not (
-            leaf.is_variable or isinstance(value, (np.ndarray, np.floating, list)) or hasattr(value, "__array__")
-        ):
+        if type(value) is float or (type(value) is np.ndarray and value.dtype.char in "fd?bBhHiIlLqQ"):
             return leaf
-        if isinstance(value, np.generic) and not leaf.is_variable and not isinstance(value, np.floating):
-            return leaf
-        if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
-            return leaf
-        return leaf._replace(value=as_float_array(self.name, leaf.name, value))
+        is_number = isinstance(value, (np.ndarray, np.floating, list)) or (
+            hasattr(value, "__array__") and not isinstance(value, np.generic)
+        )
+        return (
+            leaf._replace(value=as_float_array(self.name, leaf.name, value)) if leaf.is_variable or is_number else leaf
+        )
 
     # --- Tracing ---
 

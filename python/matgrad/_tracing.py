@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,19 @@ class UnknownLength(BaseException):
     """The function asks for a length that the trace leaves open; it has to be traced for this one shape."""
 
 
-@dataclass(slots=True)
 class Input:
-    """An array that a traced function met, the symbol that stands for it, and what it was then."""
+    """
+    An array that a traced function met, the symbol that stands for it, and what it was then.
 
-    name: str
-    node: Node
-    array: NDArray[Any]
-    value: NDArray[Any]
-    is_variable: bool  # whether it, or the array that it is a view of, is the content of a variable
+    `is_variable` says whether it, or an array that it is a view of, is the content of a variable.
+    """
+
+    def __init__(self, name: str, node: Node, array: NDArray[Any], is_variable: bool) -> None:
+        self.name = name
+        self.node = node
+        self.array = array
+        self.value = array.copy()
+        self.is_variable = is_variable
 
     @property
     def source(self) -> NDArray[Any]:
@@ -71,7 +74,7 @@ class Tracing:
                 known.is_variable = False
             symbol = unused(name or "constant", self._taken)
             node = _core.symbol(symbol, stored.shape, False)
-            known = Input(symbol, node, stored, stored.copy(), name is not None and known is None)
+            known = Input(symbol, node, stored, name is not None and known is None)
             self._latest[key] = known
             self.inputs.append(known)
         node = _core.transpose(known.node, bytes(range(array.ndim - 1, -1, -1))) if is_transposed else known.node

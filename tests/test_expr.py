@@ -326,6 +326,17 @@ def test_an_expression_prints_as_its_formula():
     assert (A @ x).to_index() == "A[i,j] x[j]"
 
 
+def test_a_derivative_prints_as_the_row_or_column_that_it_is():
+    for f, row, column in [
+        (a @ x, "aᵀ", "a"),
+        (x @ A @ x, "xᵀ(A + Aᵀ)", "(A + Aᵀ)x"),
+        (np.linalg.norm(x - a), "(x − a)ᵀ/‖x − a‖", "(x − a)/‖x − a‖"),
+    ]:
+        assert str(f.diff(x, layout="numerator")) == row
+        assert str(f.diff(x, layout="denominator")) == column
+    assert str((t**3).diff(t, layout="numerator")) == "3 t²"
+
+
 # --- Lifetime ---
 
 

@@ -90,8 +90,31 @@ Notation make_dots(int ndim) {
   return make_word({"…", "\\dots"}, ndim);
 }
 
+namespace {
+
+/// The axes of a matrix that have length 1 and that it is merely broadcast along.
+Labels single_axes(const Expr& e) {
+  const auto* product = e->as<Einsum>();
+  Labels axes;
+  for (char axis = 0; axis < 2 && product != nullptr && e->ndim() == 2; ++axis) {
+    const bool is_used =
+        std::ranges::any_of(product->factors, [&](const Factor& f) { return f.labels.find(axis) != Labels::npos; });
+    if (!is_used && as_number(e->lengths[size_t(axis)]) == 1.0) axes.push_back(axis);
+  }
+  return axes;
+}
+
+}  // namespace
+
 std::optional<Notation> Printer::make_matrix(const Expr& e) {
   if (--left_ < 0) return make_dots(e->ndim());
+  if (const Labels axes = single_axes(e); !axes.empty()) {  // a row or column is written as a vector
+    auto vector = matrix(sum_over(e, axes));
+    if (!vector) return std::nullopt;
+    Notation single = axes == Labels(1, '\0') ? make_transpose(*vector) : *vector;
+    single.ndim = 2;
+    return single;
+  }
   if (const auto* symbol = e->as<Symbol>()) return make_symbol(symbol->name, e->ndim(), e->symmetric);
   if (e->as<Size>() || e->as<SliceLength>()) return make_symbol(length_name(e), 0, false);
   if (const auto* array = e->as<Array>()) return make_symbol(array_text(*array), e->ndim(), false);

@@ -1,9 +1,10 @@
-// Sums and products of vectors, element by element.
+// Sums and products of vectors, element by element; reductions to one number; transposition.
 #pragma once
 
 #include "kernels/kernels.h"
 #include "kernels/map-inl.h"
 #include "kernels/reduce-inl.h"
+#include "kernels/tile-inl.h"
 
 namespace matgrad::kernels::MATGRAD_ISA {
 namespace {
@@ -62,13 +63,64 @@ T sum_elements(int64_t n, const T* x) {
                               __attribute__((always_inline)) { return sum + load_block(x + j, count); });
 }
 
+/// join(x[0], join(x[1], …)) in some order, which depends on n alone; `neutral` fills up registers.
+template <class T, Vec<T> (*join)(Vec<T>, Vec<T>)>
+T reduce_elements(int64_t n, const T* x, T neutral) {
+  constexpr int64_t L = kLanes<T>;
+  Vec<T> parts[4];
+  for (auto& part : parts) part = broadcast(neutral);
+  int64_t i = 0;
+  for (; i + 4 * L <= n; i += 4 * L) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) parts[k] = join(parts[k], load(x + i + k * L));
+  }
+  for (; i + L <= n; i += L) parts[0] = join(parts[0], load(x + i));
+  if (i < n) {
+    T last[kLanes<T>];
+    store(last, broadcast(neutral));
+    std::memcpy(last, x + i, size_t(n - i) * sizeof(T));
+    parts[1] = join(parts[1], load(last));
+  }
+  Vec<T> whole = join(join(parts[0], parts[1]), join(parts[2], parts[3]));
+  Vec<T> result = broadcast(whole[0]);
+  for (int lane = 1; lane < kLanes<T>; ++lane) result = join(result, broadcast(whole[lane]));
+  return result[0];
+}
+
+template <class T>
+MATGRAD_INLINE Vec<T> times(Vec<T> a, Vec<T> b) {
+  return a * b;
+}
+
+/// See ArithmeticKernels::maximum.
+template <class T>
+T maximum_of_elements(int64_t n, const T* x) {
+  return reduce_elements<T, maximum<T>>(n, x, -Format<T>::kInfinity);
+}
+
+/// See ArithmeticKernels::minimum.
+template <class T>
+T minimum_of_elements(int64_t n, const T* x) {
+  return reduce_elements<T, minimum<T>>(n, x, Format<T>::kInfinity);
+}
+
+/// See ArithmeticKernels::product.
+template <class T>
+T product_of_elements(int64_t n, const T* x) {
+  return reduce_elements<T, times<T>>(n, x, T(1));
+}
+
 template <class T>
 constexpr ArithmeticKernels<T> arithmetic_kernels() {
   return {.combine = combine<T>,
           .multiply = multiply_elements<T>,
           .multiply_add = multiply_add_elements<T>,
           .reciprocal = reciprocal<T>,
-          .sum = sum_elements<T>};
+          .sum = sum_elements<T>,
+          .maximum = maximum_of_elements<T>,
+          .minimum = minimum_of_elements<T>,
+          .product = product_of_elements<T>,
+          .transpose = transpose_block<Memory::kSource, false, T>};
 }
 
 }  // namespace

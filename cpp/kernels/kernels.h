@@ -86,6 +86,12 @@ struct ArithmeticKernels {
   void (*reciprocal)(int64_t n, const T* x, T* out);
   /// Σ x[i].
   T (*sum)(int64_t n, const T* x);
+  /// The largest, the smallest and the product of x[i], n ≥ 1; NaN if one of them is.
+  T (*maximum)(int64_t n, const T* x);
+  T (*minimum)(int64_t n, const T* x);
+  T (*product)(int64_t n, const T* x);
+  /// target = sourceᵀ, source being rows×columns.
+  void (*transpose)(int64_t rows, int64_t columns, const T* source, int64_t lds, T* target, int64_t ldt);
 };
 
 /// Σ exp(x[j] − m): the sum over x[j] ≠ m, and the number of x[j] = m.

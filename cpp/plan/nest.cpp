@@ -71,7 +71,7 @@ bool arrange_tiles(Nest& nest, int operands) {
   for (int k = 1; k < operands; ++k) {
     if (std::abs(nest.back().strides[size_t(k)]) <= 1) continue;
     for (size_t loop = 0; loop + 1 < nest.size(); ++loop) {
-      if (std::abs(nest[loop].strides[size_t(k)]) != 1 || nest[loop].length < kLeastTiled) continue;
+      if (nest[loop].strides[size_t(k)] != 1 || nest[loop].length < kLeastTiled) continue;
       std::rotate(nest.begin() + ptrdiff_t(loop), nest.begin() + ptrdiff_t(loop) + 1, nest.end() - 1);
       return true;
     }

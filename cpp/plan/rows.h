@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "kernels/dispatch.h"
 #include "plan/chunks.h"
 #include "plan/step.h"
 #include "plan/threads.h"
@@ -13,8 +14,8 @@ namespace matgrad::plan {
 
 /// Elements of a row that are gathered at a time.
 constexpr int64_t kGathered = 256;
-/// The length of a tile's rows.
-constexpr int64_t kTileWidth = 64;
+/// Rows and columns of a tile that is transposed.
+constexpr int64_t kTile = 32;
 
 template <class T>
 using Pointers = std::array<T*, kMaxOperands>;
@@ -87,28 +88,51 @@ void run_row(int64_t n, int operands, const Pointers<T>& at, const Steps& stride
   }
 }
 
-/// Runs all loops of a nest: row(n, pointers, steps) as in run_row. If `tiled`, the last but one runs inside of pieces
-/// of the last.
+/// Runs the last two loops of a nest over a block, for which operands that are contiguous along the last but one are
+/// transposed tile by tile.
+template <class T, class Row>
+void run_tiles(const Loop& middle, const Loop& inner, int64_t width, int operands, const Pointers<T>& base,
+               const Row& row) {
+  alignas(64) T tiles[kMaxOperands][kTile * kTile];
+  for (int64_t first = 0; first < middle.length; first += kTile) {
+    const int64_t height = std::min(kTile, middle.length - first);
+    Pointers<T> at = base;
+    Steps steps = inner.strides, jumps = middle.strides;
+    for (size_t k = 0; k < size_t(operands); ++k) {
+      at[k] += first * middle.strides[k];
+      if (k == 0 || jumps[k] != 1 || steps[k] == 0) continue;
+      kernels::table<T>().arithmetic.transpose(width, height, at[k], steps[k], tiles[k], kTile);
+      at[k] = tiles[k];
+      steps[k] = 1;
+      jumps[k] = kTile;
+    }
+    for (int64_t i = 0; i < height; ++i) {
+      run_row(width, operands, at, steps, row);
+      for (size_t k = 0; k < size_t(operands); ++k) at[k] += jumps[k];
+    }
+  }
+}
+
+/// Runs all loops of a nest: row(n, pointers, steps) as in run_row. If `tiled`, the last two run in tiles.
 template <class T, class Row>
 void run_nest(const Nest& nest, bool tiled, int operands, const Pointers<T>& base, const Row& row) {
   if (nest.empty()) return row(1, base, Steps{});
   const Loop& inner = nest.back();
-  const Loop single;
-  const Loop& middle = tiled ? nest[nest.size() - 2] : single;
   const size_t depth = nest.size() - (tiled ? 2 : 1);
-  const int64_t width = tiled ? kTileWidth : kElementsPerChunk;
+  const int64_t width = tiled ? kTile : kElementsPerChunk;
   if (depth == 0 && !tiled && inner.length <= width) return run_row(inner.length, operands, base, inner.strides, row);
   const int64_t pieces = (inner.length + width - 1) / width, items = iterations(nest, depth) * pieces;
-  const int64_t grain = problems_per_chunk(std::min(inner.length, width) * middle.length);
+  const int64_t grain = problems_per_chunk(std::min(inner.length, width) * (tiled ? nest[depth].length : 1));
   threads::parallel_ranges(items, grain, [&](int64_t first, int64_t last) {
     Odometer<T> outer(nest, depth, base, first / pieces);
     for (int64_t item = first, piece = first % pieces; item < last; ++item) {
       const int64_t begin = piece * width, count = std::min(width, inner.length - begin);
       Pointers<T> at = outer.pointers();
       for (size_t k = 0; k < kMaxOperands; ++k) at[k] += begin * inner.strides[k];
-      for (int64_t i = 0; i < middle.length; ++i) {
+      if (tiled) {
+        run_tiles(nest[depth], inner, count, operands, at, row);
+      } else {
         run_row(count, operands, at, inner.strides, row);
-        for (size_t k = 0; k < kMaxOperands; ++k) at[k] += middle.strides[k];
       }
       if (++piece == pieces) {
         piece = 0;

@@ -17,13 +17,6 @@ using namespace expr;
 
 namespace {
 
-std::vector<int64_t> contiguous_strides(const Shape& shape) {
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = 1;
-  for (size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) strides[axis] = stride;
-  return strides;
-}
-
 bool is_contiguous(const View& view) {
   const auto wanted = contiguous_strides(view.shape);
   for (size_t axis = 0; axis < wanted.size(); ++axis) {
@@ -43,6 +36,13 @@ View permuted(const View& view, const std::vector<int>& axes) {
 }
 
 }  // namespace
+
+std::vector<int64_t> contiguous_strides(const Shape& shape) {
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = 1;
+  for (size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) strides[axis] = stride;
+  return strides;
+}
 
 void Lowering::place(const Expr& node, int buffer) {
   const Shape shape = lengths_.shape(node);
@@ -125,7 +125,7 @@ View Lowering::view(const Expr& node) {
 void Lowering::lower(const Expr& node) {
   const auto* linalg = node->as<Linalg>();
   const bool is_lazy = node->as<Identity>() || node->as<Size>() || node->as<SliceLength>() ||
-                       (linalg && linalg->op == LinalgOp::Inverse);
+                       (linalg && linalg->op == LinalgOp::Inverse) || is_sparse(node);
   if (!is_lazy) view(node);
 }
 
@@ -138,55 +138,6 @@ View Lowering::power(const Expr& node, double exponent, bool guard) {
   emit({.op = RowOp::Power, .a = exponent}, base.shape, {&to, &from});
   if (guard) emit({.op = RowOp::Select}, base.shape, {&to, &to, &from});
   return known->second = result;
-}
-
-View Lowering::lower_einsum(const Expr& node) {
-  const auto& einsum = *node->as<Einsum>();
-  const Shape shape = lengths_.shape(node);
-  double coefficient = einsum.coefficient;
-  if (einsum.factors.empty()) return number(coefficient, shape);
-  std::vector<int64_t> lengths = shape;
-  std::vector<ProductFactor> factors;
-  for (const Factor& factor : einsum.factors) {
-    for (size_t axis = 0; axis < factor.labels.size(); ++axis) {
-      const auto label = size_t(factor.labels[axis]);
-      if (label >= lengths.size()) lengths.resize(label + 1, 1);
-      lengths[label] = lengths_.length(factor.node->lengths[axis]);
-    }
-    if (factor.node->as<Size>() || factor.node->as<SliceLength>()) {
-      coefficient *= std::pow(lengths_.value(factor.node), factor.exponent);
-      continue;
-    }
-    ProductFactor& made = factors.emplace_back();
-    made.labels = factor.labels;
-    made.guard = factor.guard;
-    const auto* linalg = factor.node->as<Linalg>();
-    const bool is_plain = factor.exponent == 1 && !factor.guard;
-    if (factor.node->as<Identity>() && is_plain) {
-      made.identity = factor.node;
-    } else if (linalg && linalg->op == LinalgOp::Inverse && is_plain && factor.node->ndim() == 2 &&
-               !is_lowered(factor.node)) {
-      made.inverse = factor.node;
-      made.view.shape = lengths_.shape(factor.node);
-      made.view.strides = contiguous_strides(made.view.shape);
-    } else {
-      made.view = power(factor.node, factor.exponent, factor.guard);
-    }
-  }
-  return lower_product(*this, coefficient, factors, shape, lengths);
-}
-
-View Lowering::lower_sum(const Sum& sum, Shape shape) {
-  const View result = new_buffer(shape);
-  const Operand to = result.operand();
-  std::vector<Operand> terms;
-  for (const Term& term : sum.terms) terms.push_back(view(term.node).operand());
-  emit({.op = RowOp::Combine, .a = sum.terms[0].coefficient, .b = sum.terms[1].coefficient}, shape,
-       {&to, &terms[0], &terms[1]});
-  for (size_t k = 2; k < terms.size(); ++k) {
-    emit({.op = RowOp::Combine, .b = sum.terms[k].coefficient}, shape, {&to, &to, &terms[k]});
-  }
-  return result;
 }
 
 View Lowering::lower_map(const Map& map, Shape shape) {

@@ -68,7 +68,13 @@ class Lowering {
 
  private:
   View lower_einsum(const expr::Expr& node);
-  View lower_sum(const expr::Sum& sum, Shape shape);
+  View lower_sum(const expr::Sum& sum, const Shape& shape);
+  /// Sets the lengths of the factors' labels.
+  void set_lengths(const std::vector<expr::Factor>& factors, Lengths& lengths) const;
+  /// The factors of a product; numbers among them are multiplied into the coefficient.
+  std::vector<ProductFactor> product_factors(const std::vector<expr::Factor>& factors, double& coefficient);
+  /// target = coefficient Π factors, or += if `add`. A sum with sparse terms among the factors is multiplied out.
+  void write_terms(double coefficient, const std::vector<expr::Factor>& factors, const View& target, bool add);
   View lower_map(const expr::Map& map, Shape shape);
   View lower_reduce(const expr::Reduce& reduce, Shape shape);
   View lower_linalg(const expr::Linalg& linalg, Shape shape);
@@ -86,9 +92,20 @@ class Lowering {
   std::map<const expr::Node*, Factorization> factorizations_{};
 };
 
+/// The strides of an array in C order.
+std::vector<int64_t> contiguous_strides(const Shape& shape);
+
+/// Whether a node is a product with a δ or another identity between its axes, such as diag(x), or a sum with such a
+/// term: few of its entries, or of the term's, differ from zero.
+bool is_sparse(const expr::Expr& node);
+
 /// coefficient Π factors, summed over labels from `shape.size()` on; `lengths` are those of all labels.
 View lower_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors, Shape shape,
                    const std::vector<int64_t>& lengths);
+
+/// The same, written or added to an array that exists.
+void write_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors,
+                   const View& target, const std::vector<int64_t>& lengths, bool add);
 
 /// A product of strided tensors over labels; the result's labels are those that it depends on.
 struct Product {

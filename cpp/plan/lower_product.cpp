@@ -180,6 +180,14 @@ std::optional<View> as_view(const Operand& operand, const Shape& shape, const Su
   return view;
 }
 
+/// Makes sure that a factor that may be an inverse is stored.
+void store(Lowering& lowering, Product::Factor& factor) {
+  if (!factor.inverse) return;
+  const Place place = lowering.view(factor.inverse).place;
+  factor.place = {place.buffer, place.offset + factor.place.offset};
+  factor.inverse = {};
+}
+
 /// What guards do: where one is zero, so is the product. One over labels of the result is applied to the result at the
 /// end; otherwise the factors over all of its labels are set to zero where it is.
 std::vector<Operand> apply_guards(Lowering& lowering, Product& product, const std::vector<bool>& is_guard) {
@@ -196,8 +204,7 @@ std::vector<Operand> apply_guards(Lowering& lowering, Product& product, const st
       Product::Factor& factor = product.factors[other];
       const Set own = factor.labels();
       if (is_guard[other] || (labels & ~own) != 0) continue;
-      if (factor.inverse) factor.place = lowering.view(factor.inverse).place;
-      factor.inverse = {};
+      store(lowering, factor);
       Shape shape;
       const auto order = by_descending_stride(factor, own);
       for (int label : order) shape.push_back(product.lengths[size_t(label)]);
@@ -212,11 +219,20 @@ std::vector<Operand> apply_guards(Lowering& lowering, Product& product, const st
   return deferred;
 }
 
-}  // namespace
+/// A product of tensors over the labels that are left after all identities are substituted.
+struct Substituted {
+  Substitution substitution;
+  Product product{};
+  std::vector<bool> is_guard{};
+  bool is_sparse = false;         ///< whether entries of the result stay zero
+  std::optional<size_t> taken{};  ///< the factor that couldn't be substituted, if there is one
+};
 
-View lower_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors, Shape shape,
-                   const std::vector<int64_t>& lengths) {
-  Substitution substitution(lengths.size());
+Substituted substitute_all(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors,
+                           const Shape& shape, const std::vector<int64_t>& lengths) {
+  Substituted result{.substitution = Substitution(lengths.size()), .product = {.lengths = lengths}};
+  Substitution& substitution = result.substitution;
+  result.product.coefficient = coefficient;
   std::vector<ProductFactor> tensors;
   for (const ProductFactor& factor : factors) {
     if (!factor.identity) tensors.push_back(factor);
@@ -229,55 +245,94 @@ View lower_product(Lowering& lowering, double coefficient, const std::vector<Pro
       if (outcome == Outcome::Circular) {
         tensors.push_back({.view = lowering.view(factors[k].identity), .labels = factors[k].labels});
       } else if (outcome == Outcome::Taken) {
-        return lower_in_two(lowering, coefficient, factors, k, std::move(shape), lengths);
+        result.taken = k;
+        return result;
       }
     }
   }
-  const int64_t count = element_count(shape);
-  Product product{.lengths = lengths, .coefficient = coefficient};
-  std::vector<bool> is_guard;
   for (const ProductFactor& tensor : tensors) {
-    Product::Factor factor{substituted(tensor.view, tensor.labels, substitution, lengths.size()), tensor.inverse};
-    is_guard.push_back(tensor.guard);
-    product.factors.push_back(std::move(factor));
+    result.product.factors.push_back(
+        {substituted(tensor.view, tensor.labels, substitution, lengths.size()), tensor.inverse});
+    result.is_guard.push_back(tensor.guard);
   }
   int64_t written = 1;
-  Labels axes = labels_from(0, int(shape.size()));
   for (size_t label = 0; label < lengths.size(); ++label) {
-    const bool in_result =
-        std::ranges::any_of(axes, [&](char axis) { return substitution[size_t(axis)].coefficients[label] != 0; });
+    bool in_result = false;
+    for (size_t axis = 0; axis < shape.size(); ++axis) in_result |= substitution[axis].coefficients[label] != 0;
     if (in_result && substitution.is_live(label)) written *= lengths[label];
   }
-  const bool is_sparse = written < count;
-  if (tensors.size() == 1 && coefficient == 1 && !is_guard[0] && !is_sparse) {
-    Product::Factor& only = product.factors[0];
-    const auto view = as_view(only, shape, substitution, lengths);
+  result.is_sparse = written < element_count(shape);
+  return result;
+}
+
+/// Emits the product, written or added to a target.
+void write(Lowering& lowering, Substituted from, const View& target, bool add) {
+  Product& product = from.product;
+  if (element_count(target.shape) == 0) return;
+  const Labels axes = labels_from(0, int(target.shape.size()));
+  product.result = substituted(target, axes, from.substitution, product.lengths.size());
+  drop_trivial_labels(product, from.substitution);
+  const Lengths lengths = product.lengths;
+  const Operand to = product.result;
+  const bool is_empty = std::ranges::find(lengths, 0) != lengths.end();
+  if (!add && (from.is_sparse || is_empty)) {
+    const Operand all = target.operand();
+    lowering.emit({.op = RowOp::Fill, .a = 0}, target.shape, {&all});
+  }
+  if (is_empty) return;
+  if (add) {
+    Set all = 0;
+    for (size_t label = 0; label < lengths.size(); ++label) all |= Set(1) << label;
+    if (product.factors.size() == 1 && !from.is_guard[0] && all == to.labels()) {
+      store(lowering, product.factors[0]);
+      return lowering.emit({.op = RowOp::Combine, .b = product.coefficient}, lengths, {&to, &to, &product.factors[0]});
+    }
+    const auto order = by_descending_stride(to, to.labels());
+    Shape shape;
+    for (int label : order) shape.push_back(lengths[size_t(label)]);
+    const View term = lowering.new_buffer(shape);
+    product.result.place = term.place;
+    for (size_t k = 0; k < order.size(); ++k) product.result.strides[size_t(order[k])] = term.strides[k];
+  }
+  const std::vector<Operand> guards = apply_guards(lowering, product, from.is_guard);
+  const Operand made = product.result;
+  product.is_final &= guards.empty();
+  lower_contraction(lowering, std::move(product));
+  for (const Operand& guard : guards) lowering.emit({.op = RowOp::Select}, lengths, {&made, &made, &guard});
+  if (add) lowering.emit({.op = RowOp::Combine}, lengths, {&to, &to, &made});
+}
+
+}  // namespace
+
+View lower_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors, Shape shape,
+                   const std::vector<int64_t>& lengths) {
+  Substituted from = substitute_all(lowering, coefficient, factors, shape, lengths);
+  if (from.taken) return lower_in_two(lowering, coefficient, factors, *from.taken, std::move(shape), lengths);
+  if (from.product.factors.size() == 1 && coefficient == 1 && !from.is_guard[0] && !from.is_sparse) {
+    Product::Factor& only = from.product.factors[0];
+    const auto view = as_view(only, shape, from.substitution, lengths);
     if (view) {
-      View result = *view;
-      if (only.inverse) {
-        const Place inverse = lowering.view(only.inverse).place;
-        result.place = {inverse.buffer, inverse.offset + only.place.offset};
-      }
-      return result;
+      store(lowering, only);
+      return {only.place, view->shape, view->strides};
     }
   }
-  View result = lowering.new_buffer(shape);
-  if (count == 0) return result;
-  product.result = substituted(result, axes, substitution, lengths.size());
-  drop_trivial_labels(product, substitution);
-  const bool is_empty = std::ranges::find(product.lengths, 0) != product.lengths.end();
-  if (is_sparse || is_empty) {
-    const Operand all = result.operand();
-    lowering.emit({.op = RowOp::Fill, .a = 0}, shape, {&all});
-  }
-  if (is_empty) return result;
-  const std::vector<Operand> guards = apply_guards(lowering, product, is_guard);
-  const Operand to = product.result;
-  const Lengths left = product.lengths;
-  product.is_final = guards.empty();
-  lower_contraction(lowering, std::move(product));
-  for (const Operand& guard : guards) lowering.emit({.op = RowOp::Select}, left, {&to, &to, &guard});
+  const View result = lowering.new_buffer(shape);
+  write(lowering, std::move(from), result, false);
   return result;
+}
+
+void write_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors,
+                   const View& target, const std::vector<int64_t>& lengths, bool add) {
+  Substituted from = substitute_all(lowering, coefficient, factors, target.shape, lengths);
+  from.product.is_final = add;  // what is written may be added to
+  if (!from.taken) return write(lowering, std::move(from), target, add);
+  const View term = lower_in_two(lowering, coefficient, factors, *from.taken, target.shape, lengths);
+  const Operand to = target.operand(), made = term.operand();
+  if (add) {
+    lowering.emit({.op = RowOp::Combine}, target.shape, {&to, &to, &made});
+  } else {
+    lowering.emit({.op = RowOp::Scale}, target.shape, {&to, &made});
+  }
 }
 
 }  // namespace matgrad::plan

@@ -1,0 +1,173 @@
+// Products and sums of nodes. Terms that are mostly zero are added where they aren't, and not stored.
+#include <algorithm>
+#include <cmath>
+
+#include "expr/build.h"
+#include "plan/lower.h"
+
+namespace matgrad::plan {
+
+using namespace expr;
+
+namespace {
+
+/// The most terms that a product is multiplied out to.
+constexpr size_t kMostTerms = 16;
+
+/// A term of a product that is multiplied out.
+struct Expanded {
+  double coefficient;
+  std::vector<Factor> factors;
+  Lengths lengths{};  ///< of all labels, also of those that have dropped out of the factors
+};
+
+/// The product with a term of one of its factors, which is a sum, in the factor's place.
+Expanded with_term(const Expanded& product, size_t position, const Term& term) {
+  Expanded result = product;
+  const Factor sum = product.factors[position];
+  result.coefficient *= term.coefficient;
+  result.factors.erase(result.factors.begin() + ptrdiff_t(position));
+  const auto* einsum = term.node->as<Einsum>();
+  if (einsum == nullptr) {
+    result.factors.push_back(factor(term.node, sum.labels));
+    return result;
+  }
+  result.coefficient *= einsum->coefficient;
+  const int own = int(sum.labels.size()), first = int(product.lengths.size());
+  for (Factor inner : einsum->factors) {
+    for (char& label : inner.labels) label = label < own ? sum.labels[size_t(label)] : char(label - own + first);
+    result.factors.push_back(std::move(inner));
+  }
+  return result;
+}
+
+/// Whether an identity among the factors joins axes of the result.
+bool joins_axes(const Einsum& einsum, int ndim) {
+  return std::ranges::any_of(einsum.factors, [&](const Factor& factor) {
+    return factor.node->as<Identity>() && factor.labels.size() > 1 &&
+           std::ranges::all_of(factor.labels, [&](char label) { return label < ndim; });
+  });
+}
+
+}  // namespace
+
+bool is_sparse(const Expr& node) {
+  if (auto* einsum = node->as<Einsum>()) return joins_axes(*einsum, node->ndim());
+  if (auto* sum = node->as<Sum>()) {
+    return std::ranges::any_of(sum->terms, [](const Term& term) { return is_sparse(term.node); });
+  }
+  return node->as<Identity>() && node->ndim() > 1;
+}
+
+void Lowering::set_lengths(const std::vector<Factor>& factors, Lengths& lengths) const {
+  for (const Factor& factor : factors) {
+    for (size_t axis = 0; axis < factor.labels.size(); ++axis) {
+      const auto label = size_t(factor.labels[axis]);
+      if (label >= lengths.size()) lengths.resize(label + 1, 1);
+      lengths[label] = lengths_.length(factor.node->lengths[axis]);
+    }
+  }
+}
+
+std::vector<ProductFactor> Lowering::product_factors(const std::vector<Factor>& factors, double& coefficient) {
+  std::vector<ProductFactor> result;
+  for (const Factor& factor : factors) {
+    if (factor.node->as<Size>() || factor.node->as<SliceLength>()) {
+      coefficient *= std::pow(lengths_.value(factor.node), factor.exponent);
+      continue;
+    }
+    ProductFactor& made = result.emplace_back();
+    made.labels = factor.labels;
+    made.guard = factor.guard;
+    const auto* linalg = factor.node->as<Linalg>();
+    const bool is_plain = factor.exponent == 1 && !factor.guard;
+    if (factor.node->as<Identity>() && is_plain) {
+      made.identity = factor.node;
+    } else if (linalg && linalg->op == LinalgOp::Inverse && is_plain && factor.node->ndim() == 2 &&
+               !is_lowered(factor.node)) {
+      made.inverse = factor.node;
+      made.view.shape = lengths_.shape(factor.node);
+      made.view.strides = contiguous_strides(made.view.shape);
+    } else {
+      made.view = power(factor.node, factor.exponent, factor.guard);
+    }
+  }
+  return result;
+}
+
+void Lowering::write_terms(double coefficient, const std::vector<Factor>& factors, const View& target, bool add) {
+  std::vector<Expanded> terms{{coefficient, factors, target.shape}};
+  set_lengths(factors, terms[0].lengths);
+  for (size_t k = 0; k < terms.size();) {
+    const auto found = std::ranges::find_if(terms[k].factors, [&](const Factor& factor) {
+      const auto* sum = factor.node->as<Sum>();
+      return sum && factor.exponent == 1 && !factor.guard && is_sparse(factor.node) && !is_lowered(factor.node) &&
+             terms.size() + sum->terms.size() <= kMostTerms && terms[k].lengths.size() < size_t(kMaxLabels / 2);
+    });
+    if (found == terms[k].factors.end()) {
+      ++k;
+      continue;
+    }
+    const Expanded product = terms[k];
+    const auto position = size_t(found - terms[k].factors.begin());
+    terms.erase(terms.begin() + ptrdiff_t(k));
+    for (const Term& term : product.factors[position].node->as<Sum>()->terms) {
+      terms.push_back(with_term(product, position, term));
+      set_lengths(terms.back().factors, terms.back().lengths);
+    }
+  }
+  for (const Expanded& term : terms) {
+    double scale = term.coefficient;
+    const auto made = product_factors(term.factors, scale);
+    write_product(*this, scale, made, target, term.lengths, add);
+    add = true;
+  }
+}
+
+View Lowering::lower_einsum(const Expr& node) {
+  const auto& einsum = *node->as<Einsum>();
+  const Shape shape = lengths_.shape(node);
+  double coefficient = einsum.coefficient;
+  if (einsum.factors.empty()) return number(coefficient, shape);
+  const bool has_sparse_sum = std::ranges::any_of(einsum.factors, [&](const Factor& factor) {
+    return factor.node->as<Sum>() && is_sparse(factor.node) && !is_lowered(factor.node);
+  });
+  if (has_sparse_sum) {
+    const View result = new_buffer(shape);
+    write_terms(coefficient, einsum.factors, result, false);
+    return result;
+  }
+  Lengths lengths = shape;
+  set_lengths(einsum.factors, lengths);
+  const auto factors = product_factors(einsum.factors, coefficient);
+  return lower_product(*this, coefficient, factors, shape, lengths);
+}
+
+View Lowering::lower_sum(const Sum& sum, const Shape& shape) {
+  const View result = new_buffer(shape);
+  const Operand to = result.operand();
+  std::vector<Operand> dense;
+  std::vector<double> coefficients;
+  for (const Term& term : sum.terms) {
+    if (is_sparse(term.node) && !is_lowered(term.node)) continue;
+    dense.push_back(view(term.node).operand());
+    coefficients.push_back(term.coefficient);
+  }
+  if (dense.size() == 1) emit({.op = RowOp::Scale, .a = coefficients[0]}, shape, {&to, &dense[0]});
+  for (size_t k = 1; k < dense.size(); ++k) {
+    emit({.op = RowOp::Combine, .a = k == 1 ? coefficients[0] : 1, .b = coefficients[k]}, shape,
+         {&to, k == 1 ? &dense[0] : &to, &dense[k]});
+  }
+  bool add = !dense.empty();
+  for (const Term& term : sum.terms) {
+    if (!is_sparse(term.node) || is_lowered(term.node)) continue;
+    const auto* einsum = term.node->as<Einsum>();
+    const double coefficient = term.coefficient * (einsum ? einsum->coefficient : 1);
+    const std::vector<Factor> alone{factor(term.node, labels_from(0, int(shape.size())))};
+    write_terms(coefficient, einsum ? einsum->factors : alone, result, add);
+    add = true;
+  }
+  return result;
+}
+
+}  // namespace matgrad::plan

@@ -18,6 +18,8 @@ template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
 };
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;  // Clang 16 doesn't deduce it
 
 py::bytes to_bytes(const Labels& labels) {
   return py::bytes(labels);

@@ -242,6 +242,7 @@ def test_what_is_not_supported_is_named():
         (lambda: x.astype(int), "astype"),
         (lambda: x.cumsum(), "cumsum"),
         (lambda: x // y, "floor_divide"),
+        (lambda: np.where(x), "where"),
         (lambda: 2 % x, "remainder"),
     ]:
         with pytest.raises(NotImplementedError, match=name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from itertools import accumulate, pairwise
@@ -151,7 +152,9 @@ def flip(m: Any, axis: Axis = None) -> Expr:
     return x[tuple(slice(None, None, -1 if k in axes else None) for k in range(x.ndim))]
 
 
-def where(condition: Any, x: Any, y: Any) -> Expr:
+def where(condition: Any, x: Any = None, y: Any = None) -> Expr:
+    if x is None or y is None:
+        raise NotImplementedError("numpy.where of an expression needs three operands: places aren't known yet")
     return elementwise("where", condition, x, y)
 
 
@@ -189,9 +192,9 @@ def ndim(a: Any) -> int:
     return as_expr("ndim", a).ndim
 
 
-def size(a: Any, axis: int | None = None) -> Any:
+def size(a: Any, axis: Axis = None) -> Any:
     x = as_expr("size", a)
-    return x.size if axis is None else x.shape[axis]
+    return math.prod(x.shape[k] for k in normalized_axes("size", x, axis))
 
 
 def real(val: Any) -> Expr:

@@ -97,11 +97,11 @@ def std(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -
 
 
 def all(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
-    return min(UFUNCS["not_equal"](a, 0), axis, keepdims=keepdims)
+    return elementwise("equal", sum(elementwise("equal", a, 0), axis, keepdims=keepdims), 0)
 
 
 def any(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
-    return max(UFUNCS["not_equal"](a, 0), axis, keepdims=keepdims)
+    return elementwise("greater", sum(elementwise("not_equal", a, 0), axis, keepdims=keepdims), 0)
 
 
 def vector_norm(a: Any, axis: Axis = None, *, keepdims: bool = False, ord: Any = 2) -> Expr:

@@ -46,15 +46,21 @@ struct Pattern {
   }
 };
 
-/// Something that a traced function referred to, and what it was: the content of a cell, or an item of a dict or list.
+/// Something that a traced function referred to, and what it was: the content of a cell, an item of a dict or list, or
+/// an attribute.
 struct Reference {
   py::object container, key, value;
 
   bool unchanged() const {
     if (PyCell_Check(container.ptr())) return PyCell_GET(container.ptr()) == value.ptr();
     if (PyDict_CheckExact(container.ptr())) return PyDict_GetItem(container.ptr(), key.ptr()) == value.ptr();
-    const Py_ssize_t index = PyLong_AsSsize_t(key.ptr());
-    return index < PyList_GET_SIZE(container.ptr()) && PyList_GET_ITEM(container.ptr(), index) == value.ptr();
+    if (PyList_CheckExact(container.ptr())) {
+      const Py_ssize_t index = PyLong_AsSsize_t(key.ptr());
+      return index < PyList_GET_SIZE(container.ptr()) && PyList_GET_ITEM(container.ptr(), index) == value.ptr();
+    }
+    const auto attribute = py::reinterpret_steal<py::object>(PyObject_GetAttr(container.ptr(), key.ptr()));
+    if (!attribute) PyErr_Clear();
+    return attribute.is(value);
   }
 };
 

@@ -5,31 +5,33 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 Reference = tuple[Any, Any, Any]
-"""A cell, dict or list; the key in it; and what it holds there."""
+"""A cell, dict, list or other object; the key or attribute; and what it holds there."""
 
-_FOREIGN = ("numpy", "scipy", "matgrad")  # packages whose functions don't change
+_FOREIGN = ("builtins", "matgrad", "numpy", "scipy")  # packages whose functions and objects don't change
 _MOST_ITEMS = 32  # of a container that is looked into
 _MOST = 256  # references altogether
+_DEEPEST = 4  # containers within containers
 
 
 def references(fun: Any) -> list[Reference]:
     """Return what `fun` and Python functions that it refers to refer to, and the items of containers among that."""
     found: dict[tuple[int, Any], Reference] = {}
-    pending, seen = [(fun, True)], set()
+    pending, seen = [(fun, 0)], set()
     while pending and len(found) < _MOST:
-        value, is_direct = pending.pop()
-        if id(value) in seen or not (is_direct or isinstance(value, FunctionType)):
+        value, depth = pending.pop()
+        if id(value) in seen or depth > _DEEPEST:
             continue
         seen.add(id(value))
         for container, key, content in _direct(value):
-            found[id(container), key] = (container, key, content)
-            pending.append((content, isinstance(value, FunctionType)))
+            if container is not value or not isinstance(container, tuple):
+                found[id(container), key] = (container, key, content)
+            pending.append((content, 0 if isinstance(content, FunctionType) else depth + 1))
     return list(found.values())
 
 
@@ -40,20 +42,42 @@ def names(found: list[Reference]) -> dict[int, str]:
 
 def _direct(value: Any) -> Iterator[Reference]:
     """Yield what a function, or the content of a variable, refers to itself."""
-    if isinstance(value, MethodType):
-        yield from _items(getattr(value.__self__, "__dict__", None))
-        value = value.__func__
-    elif isinstance(value, functools.partial):
-        value = value.func
-    elif not isinstance(value, (FunctionType, type, ModuleType, np.ndarray)):
-        yield from _items(value if isinstance(value, (dict, list)) else getattr(value, "__dict__", None))
-        value = inspect.getattr_static(type(value), "__call__", None)
-    if isinstance(value, FunctionType) and (value.__module__ or "").split(".")[0] not in _FOREIGN:
-        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            yield from _content(cell, name)
-        for name in _global_names(value.__code__):
-            if name in value.__globals__:
-                yield value.__globals__, name, value.__globals__[name]
+    if isinstance(value, FunctionType):
+        if not _is_foreign(value):
+            for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+                yield from _content(cell, name)
+            for name in _global_names(value.__code__):
+                if name in value.__globals__:
+                    yield value.__globals__, name, value.__globals__[name]
+    elif isinstance(value, (MethodType, functools.partial)):
+        names = ("__self__", "__func__") if isinstance(value, MethodType) else ("func", "args", "keywords")
+        yield from ((value, name, getattr(value, name)) for name in names)
+    elif type(value) in (dict, list, tuple):
+        if len(value) <= _MOST_ITEMS:
+            yield from ((value, key, item) for key, item in _items(value))
+    elif not isinstance(value, (type, ModuleType)):
+        yield from _attributes(value)
+
+
+def _attributes(value: Any) -> Iterator[Reference]:
+    """Yield the attributes of an object, and what calling it calls."""
+    attributes = getattr(value, "__dict__", None)
+    if type(attributes) is dict and len(attributes) <= _MOST_ITEMS:
+        yield from ((attributes, key, item) for key, item in list(attributes.items()))
+    if _is_foreign(type(value)):
+        return
+    for kind in type(value).__mro__[:-1]:
+        for name, item in list(vars(kind).items())[:_MOST_ITEMS]:
+            is_data = isinstance(item, MemberDescriptorType) or not (name.startswith("__") or hasattr(item, "__get__"))
+            if is_data and hasattr(value, name):  # a slot may be empty
+                yield value, name, getattr(value, name)
+    call = inspect.getattr_static(type(value), "__call__", None)
+    if isinstance(call, FunctionType):
+        yield type(value), "__call__", call
+
+
+def _is_foreign(function_or_type: Any) -> bool:
+    return (function_or_type.__module__ or "").split(".")[0] in _FOREIGN
 
 
 def _content(cell: CellType, name: str) -> Iterator[Reference]:
@@ -63,11 +87,8 @@ def _content(cell: CellType, name: str) -> Iterator[Reference]:
         return
 
 
-def _items(container: Any) -> Iterator[Reference]:
-    if type(container) is dict and len(container) <= _MOST_ITEMS:
-        yield from ((container, key, value) for key, value in container.items())
-    elif type(container) is list and len(container) <= _MOST_ITEMS:
-        yield from ((container, index, value) for index, value in enumerate(container))
+def _items(container: Any) -> Iterator[tuple[Any, Any]]:
+    return iter(list(container.items()) if isinstance(container, dict) else list(enumerate(container)))
 
 
 def _global_names(code: CodeType) -> Iterator[str]:

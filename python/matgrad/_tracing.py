@@ -18,23 +18,23 @@ class UnknownLength(BaseException):
 
 
 class Input:
-    """
-    An array that a traced function met, the symbol that stands for it, and what it was then.
+    """An array that a traced function met, the symbol that stands for it, and what it was then."""
 
-    `is_variable` says whether it, or an array that it is a view of, is the content of a variable.
-    """
-
-    def __init__(self, name: str, node: Node, array: NDArray[Any], is_variable: bool) -> None:
+    def __init__(self, name: str, node: Node, array: NDArray[Any], is_buffer: bool) -> None:
         self.name = name
         self.node = node
-        self.array = array
-        self.value = array.copy()
-        self.is_variable = is_variable
+        self.is_buffer = is_buffer  # whether the function itself writes to it
+        self._array = array
+        self._value = array.copy()
+
+    def is_current(self, array: NDArray[Any]) -> bool:
+        """Whether an array still is what it was."""
+        return np.array_equal(array, self._value, equal_nan=array.dtype.kind == "f")
 
     @property
     def source(self) -> NDArray[Any]:
-        """What to read at every call: the array, unless nothing else can change it or the function itself does."""
-        return self.array if self.is_variable and _same(self.array, self.value) else self.value
+        """What to read at every call: the array, or what it was if the function itself writes to it."""
+        return self._value if self.is_buffer or not self.is_current(self._array) else self._array
 
 
 class Tracing:
@@ -68,30 +68,24 @@ class Tracing:
         stored = array.T if is_transposed else array
         key = (stored.__array_interface__["data"], stored.shape, stored.strides, stored.dtype)
         known = self._latest.get(key)
-        if known is None or not _same(stored, known.value):
-            name = self._name(array)
-            if known is not None:  # a buffer of the function's own
-                known.is_variable = False
-            symbol = unused(name or "constant", self._taken)
-            node = _core.symbol(symbol, stored.shape, False)
-            known = Input(symbol, node, stored, name is not None and known is None)
-            self._latest[key] = known
+        if known is None or not known.is_current(stored):
+            if known is not None:
+                known.is_buffer = True
+            name = unused(self._name(array), self._taken)
+            node = _core.symbol(name, stored.shape, False)
+            known = self._latest[key] = Input(name, node, stored, known is not None)
             self.inputs.append(known)
         node = _core.transpose(known.node, bytes(range(array.ndim - 1, -1, -1))) if is_transposed else known.node
         return node, known.name, known.node
 
-    def _name(self, array: Any) -> str | None:
-        """Return the name of the variable that holds an array or what it is a view of; None if there is none."""
+    def _name(self, array: Any) -> str:
+        """Return the name of the variable that holds an array or what it is a view of."""
         assert self._names is not None
         while array is not None:
             if id(array) in self._names:
                 return self._names[id(array)]
             array = getattr(array, "base", None)
-        return None
-
-
-def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        return "constant"
 
 
 def unused(name: str, taken: set[str]) -> str:

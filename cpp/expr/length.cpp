@@ -1,5 +1,6 @@
 // What lengths of axes are called.
 #include "expr/print.h"
+#include "expr/printer.h"
 
 namespace matgrad::expr {
 
@@ -15,8 +16,11 @@ std::string length_name(const Expr& length) {
     }
     return text;
   }
-  if (const auto* slice = length->as<SliceLength>()) return "a slice of " + length_name(slice->length);
-  return "unknown";
+  if (const auto* slice = length->as<SliceLength>()) {
+    std::string text = "len(range(";
+    return text.append(length_name(slice->length)).append(")[").append(slice_text(slice->bounds)).append("])");
+  }
+  return to_matrix(length);
 }
 
 }  // namespace matgrad::expr

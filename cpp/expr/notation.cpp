@@ -136,6 +136,10 @@ Notation make_function(const Form& form, std::vector<Notation> operands, int ndi
   return {.kind = Kind::Function, .ndim = ndim, .form = form, .parts = std::move(operands)};
 }
 
+Notation make_norm(Notation x) {
+  return make_function(kNorm, {std::move(x)}, 0);
+}
+
 Notation make_ones() {
   return make_word({"1", "\\mathbf{1}"}, 1);
 }
@@ -208,7 +212,21 @@ Notation make_product(double coefficient, std::vector<Notation> factors, int ndi
   return make_fraction(std::move(product), make_product(1, std::move(denominators), 0));
 }
 
+/// x ⊙ x = x², for vectors.
+void collect_powers(std::vector<Notation>& factors) {
+  for (size_t first = 0; first < factors.size(); ++first) {
+    if (factors[first].ndim != 1 || factors[first].kind == Kind::Power) continue;
+    const std::string text = write(factors[first], Style::Unicode);
+    const auto repeats = std::ranges::remove_if(factors.begin() + std::ptrdiff_t(first) + 1, factors.end(),
+                                                [&](const Notation& f) { return write(f, Style::Unicode) == text; });
+    const double exponent = 1 + double(repeats.size());
+    factors.erase(repeats.begin(), repeats.end());
+    factors[first] = make_power(factors[first], exponent);
+  }
+}
+
 Notation make_hadamard(std::vector<Notation> factors) {
+  collect_powers(factors);
   if (factors.size() == 1) return factors[0];
   Notation n{.kind = Kind::Hadamard, .ndim = factors[0].ndim, .symmetric = true};
   std::vector<Notation> parts;

@@ -87,6 +87,8 @@ Notation make_inverse(const Notation& base);
 Notation make_transpose(const Notation& n);
 Notation make_subscript(Notation base, const std::string& labels);
 
+/// ‖X‖
+Notation make_norm(Notation x);
 /// The vector of ones, and the identity matrix.
 Notation make_ones();
 Notation make_identity();

@@ -85,7 +85,7 @@ class Writer {
       case Kind::InverseTranspose:
         return operand(n, 0, kAtom) + glyphs_.inverse_transpose;
       case Kind::Subscript:
-        return operand(n, 0, kPostfix) + subscript(n.text);
+        return subscripted(n) + subscript(n.text);
     }
     return {};
   }
@@ -105,6 +105,7 @@ class Writer {
       case Kind::Function: {
         const std::string text = form(n);
         if (text.starts_with("−") || text.starts_with("-") || has_outer_space(text)) return kSum;
+        if (style_ == Style::Latex && text.find("^{") != std::string::npos) return kPostfix;
         return text.starts_with("{0}") || text.ends_with("{0}") ? kPostfix : kAtom;  // xʸ, √x
       }
       case Kind::Sum:
@@ -157,6 +158,13 @@ class Writer {
     std::string raised;
     for (char c : text) raised += kDigits[c - '0'];
     return raised;
+  }
+
+  /// What a subscript stands after; TeX has one subscript only.
+  std::string subscripted(const Notation& n) const {
+    const std::string text = operand(n, 0, kPostfix);
+    const bool has_one = text[0] != '(' && text.find('_') != std::string::npos;
+    return style_ == Style::Latex && has_one ? "{" + text + "}" : text;
   }
 
   std::string subscript(const std::string& labels) const {

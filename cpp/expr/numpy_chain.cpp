@@ -140,7 +140,9 @@ Code NumpySource::column_chain(const std::vector<Chain>& parts) {
     if (parts[k].kind == Kind::Diag) {
       code = times(chain(parts[k].parts[0]), code, kVector);
     } else if (code.is_one()) {
-      code = atom(call("np.sum", {argument(numeric(chain(parts[k]))), "axis=1"}).text, kVector);
+      const bool turned = parts[k].transposed;
+      const Code matrix = numeric(chain(turned ? transposed(parts[k]) : parts[k]));
+      code = atom(call("np.sum", {argument(matrix), turned ? "axis=0" : "axis=1"}).text, kVector);
     } else {
       code = matmul(chain(parts[k]), code, kVector);
     }

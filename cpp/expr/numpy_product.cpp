@@ -244,6 +244,22 @@ Code NumpySource::einsum(const Expr& e, const std::vector<const Factor*>& factor
   Labels sorted = operands[0].labels;
   std::ranges::sort(sorted);
   if (operands.size() == 1 && sorted == present) return placed(operands[0].code, operands[0].labels, ndim);
+  const bool distinct = std::ranges::adjacent_find(sorted) == sorted.end();
+  if (operands.size() == 1 && distinct) {
+    std::string axes;
+    Labels kept;
+    for (size_t axis = 0; axis < operands[0].labels.size(); ++axis) {
+      const char label = operands[0].labels[axis];
+      if (int(uint8_t(label)) < ndim) {
+        kept += label;
+      } else {
+        axes.append(axes.empty() ? "" : ", ").append(std::to_string(axis));
+      }
+    }
+    std::vector<std::string> arguments{argument(numeric(operands[0].code))};
+    if (!kept.empty()) arguments.push_back(axes.size() == 1 ? "axis=" + axes : "axis=(" + axes + ")");
+    return placed(call("np.sum", arguments), kept, ndim);
+  }
   subscripts += "->";
   for (char label : present) subscripts += letters[label];
   std::vector<std::string> arguments{"\"" + subscripts + "\""};

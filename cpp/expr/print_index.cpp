@@ -50,10 +50,6 @@ Notation matrix_entry(const Notation& m, std::vector<int> indices) {
 
 const Form kReductionNames[] = {
     {"max", "\\max"}, {"min", "\\min"}, {"prod", "\\operatorname{prod}"}, {"logsumexp", "\\operatorname{logsumexp}"}};
-const Form kLinalgNames[] = {{"det({0,})", "\\det({0,})"},
-                             {"log det({0,})", "\\log\\det({0,})"},
-                             {"log|det({0,})|", "\\log\\lvert\\det({0,})\\rvert"},
-                             {"sign(det({0,}))", "\\operatorname{sign}(\\det({0,}))"}};
 const Form kDelta{"δ", "\\delta"};
 
 }  // namespace
@@ -141,7 +137,7 @@ Notation Printer::entry_of_linalg(const Expr& e, const std::vector<int>& indices
   inner.insert(inner.end(), {kAll, kAll});
   Notation printed = operand ? *operand : entry(linalg.operand, inner);
   if (linalg.op != LinalgOp::Inverse) {
-    return make_function(kLinalgNames[size_t(linalg.op) - 1], {std::move(printed)}, 0);
+    return make_function(linalg_form(linalg.op), {std::move(printed)}, 0);
   }
   const std::vector<int> own(indices.begin() + stack, indices.end());
   if (operand) return matrix_entry(make_inverse(printed), own);

@@ -11,13 +11,12 @@
 namespace matgrad::expr {
 namespace {
 
-constexpr Form kNorm{"‖{0,}‖", "\\lVert {0,} \\rVert"};
 constexpr Form kDiag{"diag({0,})", "\\operatorname{diag}({0,})"};
 constexpr Form kTrace{"tr({0,})", "\\operatorname{tr}({0,})"};
 constexpr Form kSum{"sum({0,})", "\\operatorname{sum}({0,})"};
 constexpr Form kMean{"mean({0,})", "\\operatorname{mean}({0,})"};
 constexpr Form kVec{"vec({0,})", "\\operatorname{vec}({0,})"};
-constexpr Form kReshape{"reshape({0,})", "\\operatorname{reshape}({0,})"};
+constexpr Form kReshape{"reshape({0,}, {1,})", "\\operatorname{reshape}({0,}, {1,})"};
 constexpr Form kReductions[] = {{"max({0,})", "\\max({0,})"},
                                 {"min({0,})", "\\min({0,})"},
                                 {"prod({0,})", "\\operatorname{prod}({0,})"},
@@ -47,6 +46,16 @@ Notation along(const Form& whole, const Form& along_axis, Notation operand, cons
 }
 
 }  // namespace
+
+Form linalg_form(LinalgOp op) {
+  return kLinalg[size_t(op) - 1];
+}
+
+std::string shape_text(const std::vector<Expr>& lengths) {
+  std::string text = "(";
+  for (const Expr& l : lengths) text.append(&l == lengths.data() ? "" : ", ").append(length_name(l));
+  return text + (lengths.size() == 1 ? ",)" : ")");
+}
 
 std::string slice_text(const SliceBounds& bounds) {
   std::string text;
@@ -172,7 +181,11 @@ std::optional<Notation> Printer::map(const Expr& e) {
   }
   std::vector<Notation> operands;
   for (const Expr& operand : map.operands) {
-    auto printed = as_full(operand) ? make_number(*as_full(operand)) : matrix(operand);
+    // a scalar stands for itself, without ones
+    const auto* scalar = operand->as<Einsum>();
+    const bool is_scalar =
+        scalar != nullptr && std::ranges::all_of(scalar->factors, [](const Factor& f) { return f.labels.empty(); });
+    auto printed = matrix(is_scalar ? einsum(scalar->coefficient, scalar->factors, {}) : operand);
     if (!printed) return std::nullopt;
     operands.push_back(std::move(*printed));
   }
@@ -193,7 +206,7 @@ std::optional<Notation> Printer::linalg(const Expr& e) {
   const auto& linalg = *e->as<Linalg>();
   auto operand = matrix(linalg.operand);
   if (!operand) return std::nullopt;
-  if (linalg.op != LinalgOp::Inverse) return make_function(kLinalg[size_t(linalg.op) - 1], {std::move(*operand)}, 0);
+  if (linalg.op != LinalgOp::Inverse) return make_function(linalg_form(linalg.op), {std::move(*operand)}, 0);
   Notation inverse = make_inverse(*operand);
   inverse.symmetric = e->symmetric;
   return inverse;
@@ -292,6 +305,7 @@ std::optional<Notation> Printer::notation(const Chain& chain) {
       result = make_function(kVec, std::move(parts), 1);
       break;
     case Kind::Reshape:
+      parts.push_back(make_symbol(shape_text(chain.lengths), 0, false));
       result = make_function(kReshape, std::move(parts), 2);
       break;
     case Kind::Slice:
@@ -326,7 +340,7 @@ std::optional<Notation> Printer::sum_of_squares(const Expr& e) {
     const bool turned = einsum.factors.size() > 1 && f->labels.size() == 2 && f->labels[0] > f->labels[1];
     parts.push_back(turned ? make_transpose(*base) : std::move(*base));
   }
-  const Notation square = make_power(make_function(kNorm, {make_hadamard(std::move(parts))}, 0), 2);
+  const Notation square = make_power(make_norm(make_hadamard(std::move(parts))), 2);
   return make_product(einsum.coefficient, {square}, 0);
 }
 

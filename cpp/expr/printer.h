@@ -78,6 +78,10 @@ struct LogSoftmax {
 };
 std::optional<LogSoftmax> as_log_softmax(const Expr& e);
 
+/// How a function of a matrix is written that isn't the inverse.
+Form linalg_form(LinalgOp op);
+/// A tuple of lengths of axes.
+std::string shape_text(const std::vector<Expr>& lengths);
 /// Python's start:stop:step.
 std::string slice_text(const SliceBounds& bounds);
 /// A constant in rows; an array of more than a few numbers is abbreviated.

@@ -117,9 +117,9 @@ class Reader {
   /// Applies one rule. Returns whether there was one that applies.
   bool eliminate() {
     using Rule = bool (Reader::*)(char);
-    static constexpr Rule kRules[] = {&Reader::select,         &Reader::stack_columns,   &Reader::apply_to_vector,
-                                      &Reader::multiply_alike, &Reader::contract,        &Reader::merge,
-                                      &Reader::kronecker,      &Reader::contract_scaled, &Reader::close};
+    static constexpr Rule kRules[] = {
+        &Reader::select, &Reader::stack_columns, &Reader::apply_to_vector, &Reader::multiply_alike, &Reader::contract,
+        &Reader::merge,  &Reader::kronecker,     &Reader::contract_scaled, &Reader::close,          &Reader::expose};
     for (const Rule rule : kRules) {
       for (const auto& [label, unused] : length_) {
         if ((this->*rule)(label)) return true;
@@ -332,6 +332,23 @@ class Reader {
     scalars_.push_back(
         shorter(matrix_product(0, {transposed(first), second}), matrix_product(0, {transposed(second), first})));
     return true;
+  }
+
+  /// Rows of the identity matrix, of which nothing is selected.
+  bool expose(char label) {
+    for (size_t k = 0; k < special_.size(); ++k) {
+      const Factor* f = special_[k];
+      if (f->labels.back() != label || f->node->as<Identity>()->form == Identity::Form::Reshape) continue;
+      special_.erase(special_.begin() + std::ptrdiff_t(k));
+      const Chain leaf{.kind = Kind::Factor, .ndim = int(f->labels.size()), .factor = f};
+      if (leaf.ndim == 1) {
+        vectors_[label].push_back(leaf);
+      } else {
+        add_matrix({leaf, f->labels[0], f->labels[1]});
+      }
+      return true;
+    }
+    return false;
   }
 
   /// The form with fewer transposes, or else the one whose factors come in order.

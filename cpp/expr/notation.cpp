@@ -90,6 +90,19 @@ std::tuple<bool, size_t, std::string, std::string> order_of(const Notation& term
   return {negative, count, text, write(positive, Style::Unicode)};
 }
 
+/// x ⊙ x = x², for vectors.
+void collect_powers(std::vector<Notation>& factors) {
+  for (size_t first = 0; first < factors.size(); ++first) {
+    if (factors[first].ndim != 1 || factors[first].kind == Kind::Power) continue;
+    const std::string text = write(factors[first], Style::Unicode);
+    const auto repeats = std::ranges::remove_if(factors.begin() + std::ptrdiff_t(first) + 1, factors.end(),
+                                                [&](const Notation& f) { return write(f, Style::Unicode) == text; });
+    const double exponent = 1 + double(repeats.size());
+    factors.erase(repeats.begin(), repeats.end());
+    factors[first] = make_power(factors[first], exponent);
+  }
+}
+
 }  // namespace
 
 struct Parts::Shared {
@@ -210,19 +223,6 @@ Notation make_product(double coefficient, std::vector<Notation> factors, int ndi
   }
   if (denominators.empty()) return product;
   return make_fraction(std::move(product), make_product(1, std::move(denominators), 0));
-}
-
-/// x ⊙ x = x², for vectors.
-void collect_powers(std::vector<Notation>& factors) {
-  for (size_t first = 0; first < factors.size(); ++first) {
-    if (factors[first].ndim != 1 || factors[first].kind == Kind::Power) continue;
-    const std::string text = write(factors[first], Style::Unicode);
-    const auto repeats = std::ranges::remove_if(factors.begin() + std::ptrdiff_t(first) + 1, factors.end(),
-                                                [&](const Notation& f) { return write(f, Style::Unicode) == text; });
-    const double exponent = 1 + double(repeats.size());
-    factors.erase(repeats.begin(), repeats.end());
-    factors[first] = make_power(factors[first], exponent);
-  }
 }
 
 Notation make_hadamard(std::vector<Notation> factors) {

@@ -51,7 +51,10 @@ void Lowering::place(const Expr& node, int buffer) {
 
 View Lowering::new_buffer(Shape shape) {
   const int64_t count = element_count(shape);
-  if (sizes_.empty() || count > *std::ranges::max_element(sizes_)) plan_.largest = shape;
+  if (count > largest_) {
+    largest_ = count;
+    plan_.largest = shape;
+  }
   sizes_.push_back(count);
   const auto strides = contiguous_strides(shape);
   return {{plan_.buffers.arena() + int(sizes_.size()) - 1, 0}, std::move(shape), strides};

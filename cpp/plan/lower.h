@@ -87,6 +87,7 @@ class Lowering {
   const LengthTable& lengths_;
   Plan plan_{};
   std::vector<int64_t> sizes_{};  ///< of buffers from plan_.buffers.arena() on
+  int64_t largest_ = 0;           ///< of sizes_
   std::map<const expr::Node*, View> views_{};
   std::map<std::tuple<const expr::Node*, double, bool>, View> powers_{};
   std::map<const expr::Node*, Factorization> factorizations_{};

@@ -219,8 +219,14 @@ class Elimination {
 
   /// Sums that were there, in the function or in the derivative of one of its nodes, stay as they are.
   void keep_sums(const Expr& e) {
-    for (const Expr& node : topological_order({e})) {
-      if (node->as<Sum>() != nullptr && kept_sums_.insert(node.get()).second) kept_.push_back(node);
+    std::vector<Expr> stack{e};
+    while (!stack.empty()) {
+      const Expr node = std::move(stack.back());
+      stack.pop_back();
+      if (!seen_.insert(node.get()).second) continue;
+      kept_.push_back(node);
+      if (node->as<Sum>() != nullptr) kept_sums_.insert(node.get());
+      for_each_operand(*node, [&](const Expr& operand) { stack.push_back(operand); });
     }
   }
 
@@ -269,8 +275,8 @@ class Elimination {
   }
 
   Expr y_;
-  std::unordered_set<const Node*> variables_, kept_sums_;
-  std::vector<Expr> kept_{};  ///< keeps the sums alive
+  std::unordered_set<const Node*> variables_, kept_sums_, seen_;
+  std::vector<Expr> kept_{};  ///< keeps what was seen alive
   std::vector<Expr> between_;
   std::unordered_map<const Node*, Edges> below_;
   std::unordered_map<const Node*, std::unordered_map<const Node*, Expr>> above_;

@@ -127,9 +127,8 @@ def test_matrix_notation(case):
 
 @pytest.mark.parametrize("name", IDENTITIES)
 def test_derivatives_can_be_checked_in_one_call(name):
-    row = IDENTITIES[name]
-    symbols = row.make_symbols()
-    mg.testing.check_derivatives(row.function(**symbols), row.values(), order=1)
+    function, values = IDENTITIES[name].function(**IDENTITIES[name].make_symbols()), IDENTITIES[name].values()
+    mg.testing.check_derivatives(function, {symbol.name: values[symbol.name] for symbol in function.symbols}, order=1)
 
 
 # --- What must never happen: each is an open bug of a well-known system ---

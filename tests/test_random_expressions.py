@@ -76,6 +76,19 @@ def assert_close(got, expected, what, relative=1e-9, absolute=1e-11):
 # --- Against JAX ---
 
 
+class JaxNumpy:
+    """NumPy of JAX, except for hypot, whose second derivative is wrong in JAX where both operands are equally large."""
+
+    def __init__(self, jax):
+        self._numpy = jax.numpy
+
+    def __getattr__(self, name):
+        return getattr(self._numpy, name)
+
+    def hypot(self, x, y):
+        return self._numpy.sqrt(x * x + y * y)
+
+
 def functions_of_jax(jax):
     return SimpleNamespace(
         logsumexp=jax.nn.logsumexp,
@@ -100,7 +113,7 @@ def test_derivatives_agree_with_jax(case):
     first, second = (names.index(name) for name in case.variables)
 
     def f(*arguments):
-        return case.evaluate(jax.numpy, functions_of_jax(jax), dict(zip(names, arguments, strict=True)))
+        return case.evaluate(JaxNumpy(jax), functions_of_jax(jax), dict(zip(names, arguments, strict=True)))
 
     def loss(*arguments):
         return jax.numpy.sum(weights(np.shape(case.value)) * f(*arguments))

@@ -332,5 +332,11 @@ def test_an_exception_of_the_function_is_passed_on():
 
 
 def test_shapes_that_do_not_fit_are_reported():
-    with pytest.raises(ValueError, match="x"):
-        mg.grad(lambda x: np.sum(A @ x))(np.ones(5))
+    gradient = mg.grad(lambda x: np.sum(A @ x))
+    for good in (False, True):
+        if good:
+            np.testing.assert_allclose(gradient(x), np.sum(A, axis=0))
+        with pytest.raises(ValueError, match=r"^grad: x has length 5 along axis 0 but must be 4"):
+            gradient(np.ones(5))
+    with pytest.raises(np.linalg.LinAlgError, match=r"^Singular matrix"):
+        mg.grad(lambda X: np.sum(np.linalg.inv(X)))(np.zeros((2, 2)))

@@ -142,7 +142,10 @@ PyObject* call(PyObject* self, PyObject* const* arguments, size_t flagged_count,
                          [](const Reference& r) { return r.unchanged(); })) {
           break;
         }
-        return apply(*entry, arguments);
+        PyObject* result = apply(*entry, arguments);
+        if (result != nullptr || !PyErr_ExceptionMatches(PyExc_ValueError)) return result;
+        PyErr_Clear();  // lengths don't fit: Python finds the words for it
+        break;
       }
     }
   }

@@ -94,7 +94,10 @@ class Tracer:
             self._modes[key] = mode
             self._traces[mode, key, *_details(leaves, mode)] = trace
         assert mode is not None
-        results, is_exact = _evaluate(trace, leaves)
+        try:
+            results, is_exact = _evaluate(trace, leaves)
+        except ValueError as error:
+            raise type(error)(str(error).replace("Function:", f"{self.name}:", 1)) from None
         if is_exact and not kwargs and len(leaves) == len(args):
             self._register(trace, mode, args)
         outputs = (results[o] if isinstance(o, int) else o[0] for o in trace.outputs)

@@ -102,6 +102,15 @@ void sum_of_rows(const SumOfProducts& step, int64_t n, const Pointers<T>& base, 
 /// Multiplications that are a chunk of work: some 15 µs.
 constexpr int64_t kProductsPerChunk = 1 << 18;
 
+/// The right factor of a product of at least that many rows is copied, that many columns at a time, so that its rows
+/// are next to each other.
+constexpr int64_t kPackedRows = 64;
+template <class T>
+constexpr int64_t kPackedColumns = 256 / sizeof(T);
+
+/// The fewest rows, or columns, of a chunk of work where a product has more.
+constexpr int64_t kLeastLines = 128;
+
 /// How many of `lines` rows or columns are a chunk of work, each being that many multiplications: a multiple of 32.
 int64_t lines_per_chunk(int64_t multiplications) {
   return std::max<int64_t>(1, kProductsPerChunk / (32 * std::max<int64_t>(1, multiplications))) * 32;
@@ -119,8 +128,22 @@ void multiply_block(const MatrixProduct& step, const Pointers<T>& at, int64_t i0
     const T* A = walk.pointers()[1] + i0 * step.a_row;
     const T* B = walk.pointers()[2] + j0;
     for (int64_t k = 0; k < step.k; k += kTerms, accumulate = true) {
-      product.multiply(i1 - i0, j1 - j0, std::min(kTerms, step.k - k), A + k * step.a_column, step.a_row, step.a_column,
-                       B + k * step.ldb, step.ldb, T(step.scale), accumulate, C, step.ldc);
+      const int64_t terms = std::min(kTerms, step.k - k);
+      const T *left = A + k * step.a_column, *right = B + k * step.ldb;
+      if (i1 - i0 < kPackedRows || step.ldb <= kPackedColumns<T>) {
+        product.multiply(i1 - i0, j1 - j0, terms, left, step.a_row, step.a_column, right, step.ldb, T(step.scale),
+                         accumulate, C, step.ldc);
+        continue;
+      }
+      alignas(64) T packed[kTerms * kPackedColumns<T>];
+      for (int64_t j = 0; j < j1 - j0; j += kPackedColumns<T>) {
+        const int64_t columns = std::min(kPackedColumns<T>, j1 - j0 - j);
+        for (int64_t p = 0; p < terms; ++p) {
+          std::copy_n(right + p * step.ldb + j, columns, packed + p * kPackedColumns<T>);
+        }
+        product.multiply(i1 - i0, columns, terms, left, step.a_row, step.a_column, packed, kPackedColumns<T>,
+                         T(step.scale), accumulate, C + j, step.ldc);
+      }
     }
   }
 }
@@ -173,7 +196,8 @@ void run(const MatrixProduct& step, Memory<T> memory) {
   const int64_t summed = step.k * iterations(step.summed, step.summed.size());
   const bool by_rows = step.rows >= step.columns;
   const int64_t length = by_rows ? step.rows : step.columns;
-  const int64_t width = std::min(length, lines_per_chunk((by_rows ? step.columns : step.rows) * summed));
+  const int64_t width =
+      std::min(length, std::max(kLeastLines, lines_per_chunk((by_rows ? step.columns : step.rows) * summed)));
   const int64_t pieces = (length + width - 1) / width, work = step.rows * step.columns * summed;
   threads::parallel_ranges(products * pieces, std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, work)),
                            [&](int64_t first, int64_t last) {

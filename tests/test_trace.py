@@ -1,8 +1,10 @@
 """Tracing: when a function is called anew, what it closes over, static arguments, threads, pickling, formulas."""
 
 import functools
+import gc
 import pickle
 import threading
+import weakref
 
 import numpy as np
 
@@ -151,6 +153,24 @@ def test_strides_and_byte_orders_do_not_matter():
     read_only = X.copy()
     read_only.flags.writeable = False
     np.testing.assert_allclose(gradient(read_only), 3 * X**2)
+
+
+def test_objects_that_hold_transforms_of_themselves_are_freed():
+    class Model:
+        def __init__(self):
+            self.scale = np.ones(4)
+            self.gradient = mg.grad(self.loss)
+
+        def loss(self, x):
+            return np.sum(self.scale * x**2)
+
+    model = Model()
+    for _ in range(3):
+        np.testing.assert_allclose(model.gradient(x), 2 * x)
+    freed = weakref.ref(model)
+    del model
+    gc.collect()
+    assert freed() is None
 
 
 def test_threads_share_a_transform():

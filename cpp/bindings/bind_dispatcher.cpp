@@ -171,6 +171,17 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(dispatcher(self)->attributes);
   Py_VISIT(dispatcher(self)->slow);
+  const Table* table = dispatcher(self)->table.get();
+  if (table == nullptr) return 0;
+  for (const Reference& r : table->references) {
+    Py_VISIT(r.container.ptr());
+    Py_VISIT(r.value.ptr());
+  }
+  for (const auto& entry : table->entries) {
+    Py_VISIT(entry->function.ptr());
+    for (const Pattern& pattern : entry->patterns) Py_VISIT(pattern.same.ptr());
+    for (const py::object& input : entry->inputs) Py_VISIT(input.ptr());
+  }
   return 0;
 }
 

@@ -161,7 +161,7 @@ def _hvp(fun: Function) -> Function:
 # --- What they are made of ---
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _made(make: Callable[[Function], Function], fun: Function) -> Function:
     return make(fun)
 

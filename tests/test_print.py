@@ -271,3 +271,15 @@ def test_formulas_that_nobody_would_read_are_cut():
     for text in (str(f), f.to_index(), f.to_latex()):
         assert len(text) < 1_000_000
     assert "…" in str(f)
+
+
+def test_deep_expressions_are_printed_in_part_and_run_as_statements():
+    x = mg.vector("x")
+    f = x
+    for _ in range(5000):
+        f = np.sin(f) + 1
+    assert "…" in str(f)
+    assert "…" in f.to_index()
+    namespace = {"np": np, "x": np.ones(3)}
+    exec(f.to_numpy(), namespace)
+    assert np.allclose(namespace["result"], f(x=np.ones(3)))

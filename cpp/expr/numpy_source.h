@@ -71,6 +71,8 @@ class NumpySource {
   Printer printer_{};
   std::map<const Node*, Code> values_{};
   std::map<const Node*, int> uses_{};
+  std::vector<Expr> deep_{};                      ///< nodes that many levels of nesting apart, innermost first
+  std::set<const Node*> is_statement_{};          ///< whether they are long or not
   std::set<std::string> names_{};                 ///< of symbols
   std::map<std::string, std::string> lengths_{};  ///< of axes that have a name of their own
   std::vector<std::string> statements_{};

@@ -64,7 +64,14 @@ Notation Printer::print(const Expr& e) {
 }
 
 Notation Printer::entry(const Expr& e, const std::vector<int>& indices) {
-  if (--left_ < 0) return make_dots(0);
+  if (--left_ < 0 || levels_left_ == 0) return make_dots(0);
+  --levels_left_;
+  Notation made = make_entry(e, indices);
+  ++levels_left_;
+  return made;
+}
+
+Notation Printer::make_entry(const Expr& e, const std::vector<int>& indices) {
   if (!pure_ && e->ndim() <= 2 && !e->as<Identity>()) {
     if (auto printed = matrix(e))
       return e->ndim() == 2 ? matrix_entry(*printed, indices) : subscripted(*printed, indices);

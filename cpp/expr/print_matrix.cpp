@@ -89,10 +89,14 @@ std::optional<LogSoftmax> as_log_softmax(const Expr& e) {
 std::optional<Notation> Printer::matrix(const Expr& e) {
   if (e->ndim() > 2) return std::nullopt;
   // what has been printed with all signs as they are
-  if (!flipped_.empty()) return make_matrix(e);
-  const auto found = printed_.find(e.get());
-  if (found != printed_.end()) return found->second;
-  return printed_[e.get()] = make_matrix(e);
+  const bool keeps = flipped_.empty();
+  if (const auto found = printed_.find(e.get()); keeps && found != printed_.end()) return found->second;
+  if (--left_ < 0 || levels_left_ == 0) return make_dots(e->ndim());
+  --levels_left_;
+  auto made = make_matrix(e);
+  ++levels_left_;
+  if (keeps) printed_[e.get()] = made;
+  return made;
 }
 
 Notation make_dots(int ndim) {
@@ -116,7 +120,6 @@ Labels single_axes(const Expr& e) {
 }  // namespace
 
 std::optional<Notation> Printer::make_matrix(const Expr& e) {
-  if (--left_ < 0) return make_dots(e->ndim());
   if (const Labels axes = single_axes(e); !axes.empty()) {  // a row or column is written as a vector
     auto vector = matrix(sum_over(e, axes));
     if (!vector) return std::nullopt;

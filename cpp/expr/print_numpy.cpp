@@ -14,6 +14,8 @@ namespace {
 
 /// Subexpressions that occur more than once become statements if they are longer than that.
 constexpr size_t kLong = 120;
+/// Python reads expressions that are nested about this deep; deeper ones become statements, too.
+constexpr int kDeep = 30;
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -85,7 +87,18 @@ Code numeric(Code code) {
 
 NumpySource::NumpySource(const Expr& e, const std::vector<Expr>& symbols) : root_(e) {
   std::vector<Expr> nodes = topological_order({e});
-  for (const Expr& node : nodes) for_each_operand(*node, [&](const Expr& operand) { ++uses_[operand.get()]; });
+  std::map<const Node*, int> levels;
+  for (const Expr& node : nodes) {
+    int& level = levels[node.get()];
+    for_each_operand(*node, [&](const Expr& operand) {
+      ++uses_[operand.get()];
+      level = std::max(level, levels[operand.get()] + 1);
+    });
+    if (level < kDeep || node == e) continue;
+    level = 0;
+    deep_.push_back(node);
+    is_statement_.insert(node.get());
+  }
   nodes.insert(nodes.end(), symbols.begin(), symbols.end());
   for (const Expr& node : nodes) {
     const auto* symbol = node->as<Symbol>();
@@ -102,6 +115,7 @@ NumpySource::NumpySource(const Expr& e, const std::vector<Expr>& symbols) : root
 }
 
 std::string NumpySource::program() {
+  for (const Expr& e : deep_) value(e);
   const std::string value = numeric(full(root_)).text;
   if (statements_.empty() && !may_warn_) return value;
   const std::string indent = may_warn_ ? "    " : "";
@@ -114,7 +128,7 @@ Code NumpySource::value(const Expr& e) {
   const auto found = values_.find(e.get());
   if (found != values_.end()) return found->second;
   Code code = make_value(e);
-  if (uses_[e.get()] > 1 && code.text.size() > kLong) {
+  if ((uses_[e.get()] > 1 && code.text.size() > kLong) || is_statement_.contains(e.get())) {
     std::string name;
     for (size_t k = statements_.size();; ++k) {
       name.assign("t").append(std::to_string(k));

@@ -36,6 +36,7 @@ class Printer {
 
  private:
   std::optional<Notation> make_matrix(const Expr& e);
+  Notation make_entry(const Expr& e, const std::vector<int>& indices);
   /// A product, times a number.
   std::optional<Notation> product(const Expr& e, double scale);
   std::optional<Notation> sum_of_squares(const Expr& e);
@@ -59,8 +60,8 @@ class Printer {
   Notation entry_of_linalg(const Expr& e, const std::vector<int>& indices);
   Notation entry_of_identity(const Expr& e, const std::vector<int>& indices);
 
-  /// How many more nodes are printed one by one.
-  int left_ = 20000;
+  /// How many more nodes are printed one by one, and how many more that each are within the one before.
+  int left_ = 20000, levels_left_ = 400;
   bool pure_;
   int next_index_ = 0;
   std::map<const Node*, std::optional<Notation>> printed_{};

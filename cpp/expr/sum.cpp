@@ -145,7 +145,7 @@ class Quotient {
     const int inner = int(kept_.size() + shared_.size());
     const bool no_output = std::ranges::all_of(common_.factor.labels, [&](char c) { return label_of(c) >= ndim_; });
     if (ndim_ == 0 && no_output && !common_.factor.labels.empty()) return false;
-    if (splits_identity_) return false;
+    if (splits_identity_ || (contracts_ && common_.places.size() < terms_.size())) return false;
     return inner <= (contracts_ ? ndim_ : std::max(ndim_, 2));
   }
 

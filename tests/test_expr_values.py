@@ -106,3 +106,21 @@ def test_layouts_have_the_values_of_the_table():
         for layout in ("numerator", "denominator"):
             value = f.diff(X, layout=layout)(**{e.name: values[e.name] for e in J.symbols})
             assert_allclose(value, mg.to_layout(tensor, f.ndim, layout))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_quotients_are_rounded_once_as_in_numpy(dtype):
+    a, b = (np.arange(1, 200, dtype=dtype) * step for step in (7, 3))
+    x, y, t = mg.vector("x"), mg.vector("y"), mg.scalar("t")
+    seven = np.dtype(dtype).type(7)
+    for quotient, expected in [
+        (x / y, a / b),
+        (2 * x / y, 2 * a / b),
+        (x / (y * t), a / (b * seven)),
+        (1 / y, 1 / b),
+        (x / t, a / seven),
+        (np.floor(x / t), np.arange(1, 200)),
+        (x / np.sqrt(y), a / np.sqrt(b)),
+    ]:
+        given = {"x": a, "y": b, "t": seven}
+        assert np.array_equal(quotient(**{name: given[name] for name in quotient._symbols}), expected), str(quotient)

@@ -39,6 +39,13 @@ void multiply_elements(int64_t n, T a, const T* x, int64_t x_step, const T* y, i
                           [=](Vec<T> x, Vec<T> y, Vec<T>) __attribute__((always_inline)) { return a * (x * y); });
 }
 
+/// See ArithmeticKernels::divide.
+template <class T>
+void divide_elements(int64_t n, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out) {
+  combine_elements<false>(n, x, x_step, y, y_step, out,
+                          [](Vec<T> x, Vec<T> y, Vec<T>) __attribute__((always_inline)) { return x / y; });
+}
+
 /// See ArithmeticKernels::multiply_add.
 template <class T>
 void multiply_add_elements(int64_t n, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out) {
@@ -114,6 +121,7 @@ template <class T>
 constexpr ArithmeticKernels<T> arithmetic_kernels() {
   return {.combine = combine<T>,
           .multiply = multiply_elements<T>,
+          .divide = divide_elements<T>,
           .multiply_add = multiply_add_elements<T>,
           .reciprocal = reciprocal<T>,
           .sum = sum_elements<T>,

@@ -80,6 +80,8 @@ struct ArithmeticKernels {
   void (*combine)(int64_t n, T a, const T* x, int64_t x_step, T b, const T* y, int64_t y_step, T* out);
   /// out[i] = a x[i] y[i]. out may be an operand of step 1.
   void (*multiply)(int64_t n, T a, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out);
+  /// out[i] = x[i] / y[i]. out may be an operand of step 1.
+  void (*divide)(int64_t n, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out);
   /// out[i] += x[i] y[i].
   void (*multiply_add)(int64_t n, const T* x, int64_t x_step, const T* y, int64_t y_step, T* out);
   /// out[i] = 1 / x[i]. out may be x.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -68,6 +69,8 @@ class Lowering {
 
  private:
   View lower_einsum(const expr::Expr& node);
+  /// A product without sums as one product over another; nothing if it isn't one.
+  std::optional<View> lower_quotient(const expr::Einsum& einsum, const Shape& shape);
   View lower_sum(const expr::Sum& sum, const Shape& shape);
   /// Sets the lengths of the factors' labels.
   void set_lengths(const std::vector<expr::Factor>& factors, Lengths& lengths) const;

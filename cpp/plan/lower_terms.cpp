@@ -124,6 +124,28 @@ void Lowering::write_terms(double coefficient, const std::vector<Factor>& factor
   }
 }
 
+std::optional<View> Lowering::lower_quotient(const Einsum& einsum, const Shape& shape) {
+  const int ndim = int(shape.size());
+  std::vector<Factor> over, under;
+  for (const Factor& factor : einsum.factors) {
+    const bool is_summed = std::ranges::any_of(factor.labels, [&](char label) { return int(label) >= ndim; });
+    if (is_summed || factor.guard || factor.node->as<Identity>()) return std::nullopt;
+    (factor.exponent < 0 ? under : over).push_back(factor);
+    if (factor.exponent < 0) under.back().exponent = -factor.exponent;
+  }
+  if (under.empty()) return std::nullopt;
+  double scale_over = einsum.coefficient, scale_under = 1;
+  const auto factors_over = product_factors(over, scale_over), factors_under = product_factors(under, scale_under);
+  const View x =
+      factors_over.empty() ? number(scale_over, shape) : lower_product(*this, scale_over, factors_over, shape, shape);
+  const View y = factors_under.empty() ? number(scale_under, shape)
+                                       : lower_product(*this, scale_under, factors_under, shape, shape);
+  const View result = new_buffer(shape);
+  const Operand to = result.operand(), from = x.operand(), divisor = y.operand();
+  emit({.op = RowOp::Divide}, shape, {&to, &from, &divisor});
+  return result;
+}
+
 View Lowering::lower_einsum(const Expr& node) {
   const auto& einsum = *node->as<Einsum>();
   const Shape shape = lengths_.shape(node);
@@ -137,6 +159,7 @@ View Lowering::lower_einsum(const Expr& node) {
     write_terms(coefficient, einsum.factors, result, false);
     return result;
   }
+  if (auto quotient = lower_quotient(einsum, shape)) return *quotient;
   Lengths lengths = shape;
   set_lengths(einsum.factors, lengths);
   const auto factors = product_factors(einsum.factors, coefficient);

@@ -45,6 +45,11 @@ void multiply(const Elementwise& step, int64_t n, const Pointers<T>& at, const S
 }
 
 template <class T>
+void divide(const Elementwise&, int64_t n, const Pointers<T>& at, const Steps& steps) {
+  kernels::table<T>().arithmetic.divide(n, at[1], steps[1], at[2], steps[2], at[0]);
+}
+
+template <class T>
 void select(const Elementwise&, int64_t n, const Pointers<T>& at, const Steps& steps) {
   const T zero = 0;
   kernels::table<T>().map.where(n, at[2], steps[2], at[1], steps[1], &zero, 0, at[0]);
@@ -120,7 +125,8 @@ void map(const Elementwise& step, int64_t n, const Pointers<T>& at, const Steps&
 
 /// By RowOp.
 template <class T>
-constexpr RowFunction<T> kRowFunctions[] = {fill<T>, scale<T>, combine<T>, multiply<T>, power<T>, select<T>, map<T>};
+constexpr RowFunction<T> kRowFunctions[] = {fill<T>,   scale<T>, combine<T>, multiply<T>,
+                                            divide<T>, power<T>, select<T>,  map<T>};
 
 }  // namespace
 

@@ -36,6 +36,7 @@ enum class RowOp : uint8_t {
   Scale,     ///< a x
   Combine,   ///< a x + b y
   Multiply,  ///< a x y
+  Divide,    ///< x / y
   Power,     ///< x^a
   Select,    ///< x where y ≠ 0, else 0
   Map,       ///< a function of the table of operations

@@ -19,7 +19,7 @@ random_cases = settings(
     derandomize=COUNT is None,
     deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 AXES = {2: "m", 3: "n"}  # names of lengths
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "expr/build.h"
-#include "expr/numpy_source.h"
 #include "expr/op.h"
 #include "expr/print.h"
+#include "expr/print_numpy.h"
 
 namespace matgrad::expr {
 namespace {

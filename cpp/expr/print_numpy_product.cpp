@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "expr/build.h"
-#include "expr/numpy_source.h"
 #include "expr/op.h"
+#include "expr/print_numpy.h"
 #include "expr/print_signs.h"
 
 namespace matgrad::expr {

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "expr/build.h"
-#include "expr/numpy_source.h"
+#include "expr/print_numpy.h"
 
 namespace matgrad::expr {
 namespace {

@@ -48,7 +48,7 @@ class NumpySource {
   std::string length(const Expr& e);
   std::string shape(const std::vector<Expr>& lengths);
 
-  // products: numpy_product.cpp
+  // products: print_numpy_product.cpp
   Code product(const Expr& e);
   Code einsum(const Expr& e, const std::vector<const Factor*>& factors);
   std::optional<Code> norm(const Factor& f);
@@ -59,7 +59,7 @@ class NumpySource {
   /// Where a guard isn't zero, along axes that have the given labels.
   Code condition(const Factor& guard, const Labels& labels, int ndim);
 
-  // matrix algebra: numpy_chain.cpp
+  // matrix algebra: print_numpy_chain.cpp
   Code chain(const Chain& c);
   Code matrix_chain(const std::vector<Chain>& parts);
   Code column_chain(const std::vector<Chain>& parts);

@@ -271,3 +271,40 @@ def test_a_callable_object_and_a_partial_function_may_change():
     np.testing.assert_allclose(partial(x), 2)
     settings["scale"] = 5.0
     np.testing.assert_allclose(partial(x), 5)
+
+
+def _of_a_captured_array(transformed):
+    """Return a function whose inner function's parameter is called as the outer array that it captures."""
+
+    def outer(x):
+        captured = x
+        return transformed(lambda x: x * x * captured)
+
+    return outer
+
+
+@pytest.mark.parametrize(
+    "transformed",
+    [
+        lambda f: mg.grad(f)(2.0),
+        lambda f: mg.value_and_grad(f)(2.0)[1],
+        lambda f: mg.jvp(f, (2.0,), (1.0,))[1],
+        lambda f: mg.vjp(f, 2.0)[1](1.0)[0],
+        lambda f: mg.hvp(f, 2.0, 2.0),
+        lambda f: mg.hessian(f)(1.0) + mg.jacobian(f)(1.0),
+    ],
+)
+def test_inner_functions_of_plain_numbers_may_capture_outer_traced_arrays(transformed):
+    assert mg.grad(_of_a_captured_array(transformed))(3.0) == 4.0
+
+
+def test_parameters_of_any_name_stay_apart_from_those_of_nested_functions():
+    for k in range(100):  # whatever number a fresh name had
+        names = {}
+        exec(f"def f(x{k}): return mg.grad(lambda x: x * x{k})(x{k})", {"mg": mg}, names)
+        assert mg.grad(names["f"])(2.0) == 1.0
+
+
+def test_a_captured_symbol_of_a_parameters_name_is_another_variable():
+    s = mg.scalar("y")
+    assert mg.grad(lambda y: s * y * y)(3.0).equals(6 * s)

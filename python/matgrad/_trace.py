@@ -61,6 +61,10 @@ class Trace(NamedTuple):
     kept_alive: list[Any]  # objects whose identity the trace is found by
 
 
+class CapturedSymbol(Exception):
+    """The function refers to an expression that isn't made of its arguments, such as an outer traced array."""
+
+
 class Tracer:
     """What a transform does where its dispatcher knows no compiled function for the arguments."""
 
@@ -88,7 +92,10 @@ class Tracer:
         mode = self._modes.get(key)
         trace = None if mode is None else self._traces.get((mode, key, *_details(leaves, mode)))
         if trace is None:
-            mode, trace = self._trace(leaves, structure, mode)
+            try:
+                mode, trace = self._trace(leaves, structure, mode)
+            except CapturedSymbol:
+                return self._nested(leaves, structure)
             if len(self._traces) == _MOST_TRACES:
                 self._traces.pop(next(iter(self._traces)))
             self._modes[key] = mode
@@ -162,6 +169,8 @@ class Tracer:
                 trace = self._traced(leaves, structure, mode)
             except UnknownLength:
                 continue
+            except CapturedSymbol:
+                raise
             except Exception as problem:
                 if error is None or not error_is_final:
                     error, error_is_final = problem, mode.fixed_lengths  # known lengths make better messages
@@ -172,8 +181,10 @@ class Tracer:
         raise error
 
     def _traced(self, leaves: list[Leaf], structure: Structure, mode: Mode) -> Trace:
-        tracing = Tracing(self.name, names(references(self._fun)), {leaf.name for leaf in leaves}, _precision(leaves))
-        symbols = [_symbol(leaf, mode) for leaf in leaves]
+        found = references(self._fun)
+        tracing = Tracing(self.name, names(found), {leaf.name for leaf in leaves}, _precision(leaves))
+        may_capture = TRACING.get() is not None or any(isinstance(content, Expr) for *_, content in found)
+        symbols = [_symbol(leaf, mode, _fresh_name(leaf.name) if may_capture else leaf.name) for leaf in leaves]
         outputs: list[Any] = []
         result_structure = flatten(self._expressions(leaves, structure, mode, tracing, symbols), outputs)
         position = {s._node: k for k, s in enumerate(symbols) if s is not None}
@@ -186,6 +197,8 @@ class Tracer:
             else:
                 arranged.append((o,))
         nodes = [*position, *(array.node for array in tracing.inputs)]
+        if {name for node, _ in results for name in _core.symbol_names(node)} - {node.name for node in nodes}:
+            raise CapturedSymbol
         function = _core.Function(
             [node for node, _ in results],
             nodes,
@@ -206,7 +219,7 @@ class Tracer:
         tracing: Tracing,
         symbols: list[Expr | None] | None = None,
     ) -> Any:
-        symbols = [_symbol(leaf, mode) for leaf in leaves] if symbols is None else symbols
+        symbols = [_symbol(leaf, mode, leaf.name) for leaf in leaves] if symbols is None else symbols
         values = (leaf.value if s is None else s for leaf, s in zip(leaves, symbols, strict=True))
         token = TRACING.set(tracing)
         try:
@@ -224,7 +237,7 @@ class Tracer:
             if leaf.is_variable:
                 value = as_expr(self.name, value)
                 known = merged(known, value._symbols)
-                name = f"{leaf.name}{next(_fresh)}"
+                name = _fresh_name(leaf.name)
                 symbol = _core.symbol(name, value._node.shape, False)
                 replaced.append((symbol, value._node))
                 value = Expr(symbol, {name: symbol})
@@ -268,7 +281,12 @@ def _parameter_names(fun: Callable[..., Any], count: int) -> list[str]:
     return [*found, *(f"x{k}" for k in range(len(found), count))][:count]
 
 
-def _symbol(leaf: Leaf, mode: Mode) -> Expr | None:
+def _fresh_name(name: str) -> str:
+    """Return a name like this one that no other symbol has, and no parameter can have."""
+    return f"{name}′{next(_fresh)}"
+
+
+def _symbol(leaf: Leaf, mode: Mode, name: str) -> Expr | None:
     """Return what stands for an argument in the trace; None where it is its value."""
     value = leaf.value
     if type(value) is float:
@@ -279,8 +297,8 @@ def _symbol(leaf: Leaf, mode: Mode) -> Expr | None:
         shape = value.shape
     else:
         shape = tuple(1 if length == 1 else None for length in value.shape)
-    node = _core.symbol(leaf.name, shape, False)
-    return Expr(node, {leaf.name: node})
+    node = _core.symbol(name, shape, False)
+    return Expr(node, {name: node})
 
 
 def _is_data(leaf: Leaf) -> bool:

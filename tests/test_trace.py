@@ -7,6 +7,7 @@ import threading
 import weakref
 
 import numpy as np
+import pytest
 
 import matgrad as mg
 from matgrad.testing import check_derivatives

@@ -165,6 +165,11 @@ bool is_condition(const Expr& e) {
     return map->op->range == Op::Indicator ||
            (map->op == &op("maximum") && std::ranges::all_of(map->operands, &is_condition));
   }
+  if (auto* array = e->as<Array>()) {
+    return std::visit(
+        [](auto& values) { return std::ranges::all_of(values, [](double x) { return x == 0 || x == 1; }); },
+        array->values);
+  }
   auto* product = e->as<Einsum>();
   return product && product->coefficient == 1 && !product->factors.empty() &&
          std::ranges::all_of(product->factors, [&](const Factor& factor) {

@@ -33,7 +33,7 @@ Expr subtract(const Expr& a, const Expr& b);
 Expr multiply(const Expr& a, const Expr& b);
 Expr divide(const Expr& a, const Expr& b);
 Expr power(const Expr& a, const Expr& b);
-/// Whether an expression is 0 or 1 in every entry, being a comparison or made of such.
+/// Whether an expression is 0 or 1 in every entry, being a comparison, made of such, or a constant.
 bool is_condition(const Expr& e);
 /// A row of the table of operations.
 Expr elementwise(const std::string& name, Operands operands);

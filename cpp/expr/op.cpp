@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "expr/build.h"
+#include "expr/numpy_api.h"
 
 namespace matgrad::expr {
 namespace {
@@ -17,6 +18,11 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 /// c, as a tensor with the axes of x.
 Expr like(const Expr& x, double c) {
   return full(c, x->lengths);
+}
+
+/// 1 where x is not zero, else 0.
+Expr truth(const Expr& x) {
+  return numpy_api::is_condition(x) ? x : map("not_equal", {x, like(x, 0)});
 }
 
 // --- Values without a function of their own in <cmath> ---
@@ -113,7 +119,7 @@ const Op kOps[] = {
     {"greater_equal", 2, VALUE(double(x >= y)), {}, "[{0,} ≥ {1,}]", "\\left[{0,} \\ge {1,}\\right]", "({0} >= {1})", Op::Indicator},
     {"equal", 2, VALUE(double(x == y)), {}, "[{0,} = {1,}]", "\\left[{0,} = {1,}\\right]", "({0} == {1})", Op::Indicator},
     {"not_equal", 2, VALUE(double(x != y)), {}, "[{0,} ≠ {1,}]", "\\left[{0,} \\ne {1,}\\right]", "({0} != {1})", Op::Indicator},
-    {"where", 3, VALUE(x != 0 ? y : z), {nullptr, PARTIAL(guard(x)), PARTIAL(guard(map("logical_not", {x})))},
+    {"where", 3, VALUE(x != 0 ? y : z), {nullptr, PARTIAL(guard(truth(x))), PARTIAL(guard(map("logical_not", {x})))},
      "where({0,}, {1,}, {2,})", "\\operatorname{where}\\left({0,}, {1,}, {2,}\\right)", "np.where({0,}, {1,}, {2,})"},
 };
 // clang-format on

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Sequence
 from functools import reduce
 from itertools import chain
+from string import ascii_letters
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +91,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Expr:
 
 def einsum(*args: Any, optimize: Any = False) -> Expr:
     if not isinstance(args[0], str):
-        raise NotImplementedError("einsum of expressions needs its subscripts as a string")
+        args = _with_text(args)
     operands = [as_expr("einsum", x) for x in args[1:]]
     inputs, result = _subscripts(args[0].replace(" ", ""), operands)
     if len(set(result)) < len(result) or not set(result) <= set().union(*inputs):
@@ -120,6 +121,19 @@ def _subscripts(text: str, operands: list[Expr]) -> tuple[list[list[str]], list[
         return inputs, [*_ellipsis(max(ellipses)), *sorted(c for c in set(named) if named.count(c) == 1)]
     before, dots, after = right.partition("...")
     return inputs, [*before, *(_ellipsis(max(ellipses)) if dots else []), *after]
+
+
+def _with_text(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return einsum's arguments in the form operand, labels, operand, labels, …, labels in that with a string."""
+    operands, lists = args[: len(args) // 2 * 2 : 2], [*args[1::2], *(args[-1:] if len(args) % 2 else ())]
+    try:
+        parts = ["".join("..." if k is Ellipsis else ascii_letters[operator.index(k)] for k in part) for part in lists]
+    except (TypeError, IndexError):
+        raise ValueError(
+            "einsum: the subscripts must be a string, or a list of integers below 52 for each operand"
+        ) from None
+    result = "->" + parts.pop() if len(args) % 2 else ""
+    return (",".join(parts) + result, *operands)
 
 
 def _ellipsis(count: int) -> list[str]:
@@ -243,7 +257,8 @@ def matrix_power(a: Any, n: int) -> Expr:
     if exponent < 0:
         x, exponent = inv(x), -exponent
     if exponent == 0:
-        return Expr(_core.delta(x._node.shape[-1]), x._symbols)
+        identity = Expr(_core.delta(x._node.shape[-1]), x._symbols)
+        return FUNCTIONS["broadcast_to"](identity, x._lengths)
     return reduce(operator.matmul, [x] * exponent)
 
 

@@ -16,7 +16,7 @@ enum class Mode : uint8_t {
 };
 
 /// The derivatives of y by every x, each with the axes of y and then those of x. A variable is any node, usually a
-/// symbol. All modes give the same simplified expressions.
+/// symbol. All modes give the same function and, but for some long ones, the same expression.
 std::vector<Expr> diff(const Expr& y, const std::vector<Expr>& x, Mode mode = Mode::Auto);
 
 /// The derivative of y by each of the variables in turn, with the axes of y, of the first variable, of the second, ….

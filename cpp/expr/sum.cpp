@@ -72,7 +72,7 @@ std::vector<Factor> factors_of(const Expr& node) {
   return {{node, labels_from(0, node->ndim())}};
 }
 
-/// Labels with all summed ones made negative placeholders, numbered as they first appear.
+/// Labels with placeholders for the summed ones, numbered as they first appear.
 std::string pattern(const Labels& labels, int ndim) {
   std::string text;
   Labels summed;

@@ -117,7 +117,8 @@ class Expr(ArrayMethods):
             The arrangement of the derivative, as in `to_layout`; other than ``"tensor"`` it is for one symbol, or for
             two vectors and a scalar function.
         mode : {"auto", "forward", "reverse", "cross_country"}
-            The order in which the chain rule is applied. All give the same expression.
+            The order in which the chain rule is applied. All give the same function and, but for some long ones, the
+            same expression.
 
         Returns
         -------

@@ -28,6 +28,9 @@ def test_symbols_have_names_and_axes():
 
 def test_known_lengths_are_numbers_and_others_are_scalar_expressions():
     assert mg.tensor("T", 2, 3, 4).shape == (2, 3, 4)
+    assert mg.tensor("T", ndim=3).equals(mg.tensor("T", np.int64(3)))
+    with pytest.raises(TypeError, match="ndim"):
+        mg.tensor("T", 2, 3, ndim=2)
     assert mg.matrix("P", 2, 3).size == 6
     assert len(mg.matrix("P", 2, 3)) == 2
     m, n = X.shape

@@ -129,6 +129,7 @@ def test_deep_nesting_is_an_error_and_no_crash():
         (["--wrt", "V", "--index"], "2 U[k,i] (U[k,l] V[l,j] − X[k,j])"),
         (["--wrt", "U", "--layout", "numerator"], "2 V(U V − X)ᵀ"),
         (["--wrt", "V", "V"], "2 (UᵀU)[i,k] δ[j,l]"),
+        (["--wrt", "V", "--wrt", "V"], "2 (UᵀU)[i,k] δ[j,l]"),
     ],
 )
 def test_derive_prints_the_derivative(options, output, capsys):

@@ -1,5 +1,6 @@
 """Tracing: when a function is called anew, what it closes over, static arguments, threads, pickling, formulas."""
 
+import colorsys
 import functools
 import gc
 import pickle
@@ -120,6 +121,19 @@ def test_attributes_and_items_may_be_bound_anew():
     model.scale = 3.0
     np.testing.assert_allclose(gradient(x), 6 * x)
     options["power"] = 2.0
+    np.testing.assert_allclose(gradient(x), 12 * x)
+
+
+def test_attributes_of_classes_and_modules_may_be_bound_anew(monkeypatch):
+    class Options:
+        scale = 2.0
+
+    gradient = mg.grad(lambda x: Options.scale * colorsys.ONE_THIRD * np.sum(x**2))
+    monkeypatch.setattr(colorsys, "ONE_THIRD", 1.0)
+    np.testing.assert_allclose(gradient(x), 4 * x)
+    Options.scale = 3.0
+    np.testing.assert_allclose(gradient(x), 6 * x)
+    monkeypatch.setattr(colorsys, "ONE_THIRD", 2.0)
     np.testing.assert_allclose(gradient(x), 12 * x)
 
 

@@ -17,7 +17,9 @@ scalars; options say otherwise. Functions are NumPy's, with or without np. and n
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("expression", help='in Python\'s syntax, such as "x @ A @ x"')
-    parser.add_argument("--wrt", nargs="+", required=True, metavar="NAME", help="symbols; several give a higher order")
+    parser.add_argument(
+        "--wrt", nargs="+", action="extend", required=True, metavar="NAME", help="symbols; several give a higher order"
+    )
     parser.add_argument("--layout", choices=LAYOUTS, default="tensor", help="arrangement of the derivative")
     parser.add_argument("--mode", choices=("auto", "forward", "reverse", "cross_country"), default="auto")
     notation = parser.add_mutually_exclusive_group()

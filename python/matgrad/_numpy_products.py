@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _core
 from ._expr import Expr, as_expr, contract, union
-from ._numpy_axes import embed, moveaxis
+from ._numpy_axes import broadcast_to, embed, moveaxis
 from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._numpy_reductions import normalized_axes
 
@@ -258,7 +258,7 @@ def matrix_power(a: Any, n: int) -> Expr:
         x, exponent = inv(x), -exponent
     if exponent == 0:
         identity = Expr(_core.delta(x._node.shape[-1]), x._symbols)
-        return FUNCTIONS["broadcast_to"](identity, x._lengths)
+        return broadcast_to(identity, x._lengths)
     return reduce(operator.matmul, [x] * exponent)
 
 

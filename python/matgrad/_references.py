@@ -46,16 +46,21 @@ def _direct(value: Any) -> Iterator[Reference]:
         if not _is_foreign(value):
             for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
                 yield from _content(cell, name)
-            for name in _global_names(value.__code__):
-                if name in value.__globals__:
-                    yield value.__globals__, name, value.__globals__[name]
+            names = {*_global_names(value.__code__)}
+            for name in names & value.__globals__.keys():
+                content = value.__globals__[name]
+                yield value.__globals__, name, content
+                if isinstance(content, ModuleType) and content.__name__.split(".")[0] not in _FOREIGN:
+                    yield from ((vars(content), key, vars(content)[key]) for key in names & vars(content).keys())
     elif isinstance(value, (MethodType, functools.partial)):
         names = ("__self__", "__func__") if isinstance(value, MethodType) else ("func", "args", "keywords")
         yield from ((value, name, getattr(value, name)) for name in names)
     elif type(value) in (dict, list, tuple):
         if len(value) <= _MOST_ITEMS:
             yield from ((value, key, item) for key, item in _items(value))
-    elif not isinstance(value, (type, ModuleType)):
+    elif isinstance(value, type):
+        yield from _class_attributes(value, value)
+    elif not isinstance(value, ModuleType):
         yield from _attributes(value)
 
 
@@ -66,14 +71,22 @@ def _attributes(value: Any) -> Iterator[Reference]:
         yield from ((attributes, key, item) for key, item in list(attributes.items()))
     if _is_foreign(type(value)):
         return
-    for kind in type(value).__mro__[:-1]:
-        for name, item in list(vars(kind).items())[:_MOST_ITEMS]:
-            is_data = isinstance(item, MemberDescriptorType) or not (name.startswith("__") or hasattr(item, "__get__"))
-            if is_data and hasattr(value, name):  # a slot may be empty
-                yield value, name, getattr(value, name)
+    yield from _class_attributes(value, type(value))
     call = inspect.getattr_static(type(value), "__call__", None)
     if isinstance(call, FunctionType):
         yield type(value), "__call__", call
+
+
+def _class_attributes(value: Any, kind: type) -> Iterator[Reference]:
+    """Yield the data that a class, or an object of it, has from the class: its variables, and slots of objects."""
+    if _is_foreign(kind):
+        return
+    for base in kind.__mro__[:-1]:
+        for name, item in list(vars(base).items())[:_MOST_ITEMS]:
+            is_slot = isinstance(item, MemberDescriptorType) and value is not kind
+            is_data = is_slot or not (name.startswith("__") or hasattr(item, "__get__"))
+            if is_data and hasattr(value, name):  # a slot may be empty
+                yield value, name, getattr(value, name)
 
 
 def _is_foreign(function_or_type: Any) -> bool:

@@ -109,7 +109,7 @@ def matrix(name: str, rows: Length = None, columns: Length = None, *, symmetric:
     return _symbol("matrix", name, (rows, columns), symmetric)
 
 
-def tensor(name: str, *lengths: Length) -> Expr:
+def tensor(name: str, *lengths: Length, ndim: int | None = None) -> Expr:
     """
     Make a symbol with any number of axes.
 
@@ -119,6 +119,8 @@ def tensor(name: str, *lengths: Length) -> Expr:
         A Python identifier.
     *lengths : int or str
         One int: the number of axes. Else the length of each axis, as in `vector`.
+    ndim : int, optional
+        The number of axes, instead of their lengths.
 
     Returns
     -------
@@ -132,10 +134,14 @@ def tensor(name: str, *lengths: Length) -> Expr:
     >>> mg.tensor("T", 4, 5, "n").shape[:2]
     (4, 5)
     """
-    if len(lengths) == 1 and isinstance(lengths[0], int):
-        if lengths[0] < 0:
-            raise ValueError(f"tensor: the number of axes is {lengths[0]} but must not be negative")
-        lengths = (None,) * lengths[0]
+    if ndim is not None and lengths:
+        raise TypeError(f"tensor: ndim is given beside the lengths {lengths}, but only one of both may be")
+    if len(lengths) == 1 and hasattr(lengths[0], "__index__"):
+        ndim = index(lengths[0])
+    if ndim is not None:
+        if ndim < 0:
+            raise ValueError(f"tensor: the number of axes is {ndim} but must not be negative")
+        lengths = (None,) * index(ndim)
     return _symbol("tensor", name, lengths)
 
 

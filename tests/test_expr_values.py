@@ -124,3 +124,13 @@ def test_quotients_are_rounded_once_as_in_numpy(dtype):
     ]:
         given = {"x": a, "y": b, "t": seven}
         assert np.array_equal(quotient(**{name: given[name] for name in quotient._symbols}), expected), str(quotient)
+
+
+def test_a_derivative_checks_the_lengths_that_its_function_joins():
+    x, y = mg.vectors("x y")
+    g = np.sum(x + y).diff(x)
+    for call in (g, pickle.loads(pickle.dumps(g)), lambda x, y: g.compile()(x, y)):
+        assert_equal(call(x=np.ones(3), y=np.ones(3)), np.ones(3))
+        with pytest.raises(ValueError, match=r"x has length 3 along axis 0 but y has length 4 along axis 0"):
+            call(x=np.ones(3), y=np.ones(4))
+    assert_equal(g(x=np.ones(3)), np.ones(3))

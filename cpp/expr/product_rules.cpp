@@ -1,6 +1,7 @@
 // The rules of products, each of which makes two ways of writing the same product one; applied until none applies.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "expr/product.h"
@@ -18,6 +19,18 @@ bool is_structured(const Term& t) {
   const auto* einsum = t.node->as<Einsum>();
   if (einsum == nullptr) return t.node->as<Identity>() != nullptr;
   return std::ranges::any_of(einsum->factors, [](const Factor& f) { return is_form(f, Identity::Form::Delta); });
+}
+
+/// The axes of an expression along which it is not merely repeated.
+Labels axes_of(const Expr& e) {
+  const auto* einsum = e->as<Einsum>();
+  if (einsum == nullptr) return labels_from(0, e->ndim());
+  Labels axes;
+  for (char axis : labels_from(0, e->ndim())) {
+    auto has_axis = [axis](const Factor& f) { return f.labels.find(axis) != Labels::npos; };
+    if (std::ranges::any_of(einsum->factors, has_axis)) axes += axis;
+  }
+  return axes;
 }
 
 }  // namespace
@@ -264,35 +277,48 @@ void Product::make_deltas_canonical() {
 
 /// f Σ t = Σ f t for a sum whose terms have a δ, which contracts with f, and for a sum of two terms one of which has;
 /// scalars stay factors of the sum. Longer sums, or several, aren't distributed: the number of terms would multiply.
-/// A sum that is only summed along axes is distributed, too: Σ_i (x[i] − m) = Σ_i x[i] − n m.
+/// A sum that is only summed along axes is distributed by the axes that its terms depend on: Σ_i (x[i] + y[i] − m) =
+/// Σ_i (x[i] + y[i]) − n m.
 std::optional<Expr> Product::distributed() const {
-  std::optional<size_t> which;
-  for (size_t k = 0; k < factors_.size(); ++k) {
-    const auto* sum = factors_[k].node->as<Sum>();
-    if (sum == nullptr || factors_[k].exponent != 1 || factors_[k].guard) continue;
-    const bool is_alone =
-        std::ranges::all_of(factors_, [&](const Factor& f) { return f.labels.empty() || &f == &factors_[k]; });
+  const Factor* which = nullptr;
+  bool is_alone = false;
+  for (const Factor& f : factors_) {
+    const auto* sum = f.node->as<Sum>();
+    if (sum == nullptr || f.exponent != 1 || f.guard) continue;
+    is_alone = std::ranges::all_of(factors_, [&](const Factor& g) { return g.labels.empty() || &g == &f; });
     if (!has_delta(*sum) && !is_alone) continue;
-    if (which || (!is_alone && !std::ranges::all_of(sum->terms, is_structured) && sum->terms.size() > 2))
-      return std::nullopt;
-    which = k;
+    const bool is_long = !std::ranges::all_of(sum->terms, is_structured) && sum->terms.size() > 2;
+    if (which != nullptr || (!is_alone && is_long)) return std::nullopt;
+    which = &f;
   }
-  if (!which) return std::nullopt;
+  if (which == nullptr) return std::nullopt;
   std::vector<Factor> scalars, others;
-  for (size_t k = 0; k < factors_.size(); ++k) {
-    if (k != *which) (factors_[k].labels.empty() ? scalars : others).push_back(factors_[k]);
+  for (const Factor& f : factors_) {
+    if (&f != which) (f.labels.empty() ? scalars : others).push_back(f);
   }
-  const Labels& labels = factors_[*which].labels;
-  const bool contracts = std::ranges::any_of(labels, [this](char c) { return is_summed(label_of(c)); });
+  const bool contracts = std::ranges::any_of(which->labels, [this](char c) { return is_summed(label_of(c)); });
   if (others.empty() && !contracts) return std::nullopt;
+  const auto& sum = *which->node->as<Sum>();
+  std::map<Labels, std::vector<Term>> groups;
+  for (const Term& t : sum.terms) {
+    Labels depends;
+    for (char axis : axes_of(t.node)) {
+      const char label = which->labels[size_t(label_of(axis))];
+      if (is_summed(label_of(label))) depends += label;
+    }
+    // terms with a δ are each a group
+    if (has_delta(sum)) depends = char(groups.size());
+    groups[depends].push_back(t);
+  }
+  if (groups.size() == 1) return std::nullopt;
   const Lengths lengths(lengths_.begin(), lengths_.begin() + ndim_);
   std::vector<Term> terms;
-  for (const Term& t : factors_[*which].node->as<Sum>()->terms) {
+  for (auto& [unused, group] : groups) {
     std::vector<Factor> factors = others;
-    factors.push_back({t.node, labels});
-    terms.push_back({t.coefficient, einsum(1, std::move(factors), lengths)});
+    factors.push_back({expr::sum(std::move(group), which->node->lengths), which->labels});
+    terms.push_back({1, einsum(1, std::move(factors), lengths)});
   }
-  scalars.push_back({sum(std::move(terms), lengths), labels_from(0, ndim_)});
+  scalars.push_back({expr::sum(std::move(terms), lengths), labels_from(0, ndim_)});
   return einsum(coefficient_, std::move(scalars), lengths);
 }
 

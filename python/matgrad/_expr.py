@@ -38,15 +38,17 @@ class Expr(ArrayMethods):
     True
     """
 
-    __slots__ = ("_function", "_node", "_symbols")
+    __slots__ = ("_checked", "_function", "_node", "_symbols")
 
+    _checked: tuple[Node, ...]  # what it is the derivative of, whose axes have to agree, too
     _function: Any
     _node: Node
     _symbols: Symbols
 
-    def __init__(self, node: Node, symbols: Symbols) -> None:
+    def __init__(self, node: Node, symbols: Symbols, checked: tuple[Node, ...] = ()) -> None:
         self._node = node
         self._symbols = symbols
+        self._checked = checked
         self._function = None
 
     # --- What it is ---
@@ -101,7 +103,7 @@ class Expr(ArrayMethods):
         return hash(self._node)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Expr, (self._node, self._symbols)
+        return Expr, (self._node, self._symbols, self._checked)
 
     # --- Derivatives ---
 
@@ -164,7 +166,7 @@ class Expr(ArrayMethods):
             symbols = merged(symbols, x._symbols)
         derivative = Expr(_core.derivative(self._node, [x._node for x in wrt], mode), symbols)
         arranged: Expr = arrange(derivative, 1 if hessian else self.ndim, layout)
-        return arranged
+        return Expr(arranged._node, symbols, (self._node, *self._checked))
 
     # --- Values ---
 
@@ -205,7 +207,7 @@ class Expr(ArrayMethods):
         if cached is None or cached[0].keys() != values.keys():
             self._check_names("the expression", values)
             symbols = {name: node for name, node in self._symbols.items() if name in values}
-            cached = self._function = symbols, _function(self._node, symbols)
+            cached = self._function = symbols, self._compiled(symbols)
         return cached[1](*[values[name] for name in cached[0]])
 
     def compile(self, *symbols: Expr) -> Any:
@@ -246,7 +248,11 @@ class Expr(ArrayMethods):
             chosen[x.name] = x._node
         self._check_names("compile: the expression", chosen)
         merged(self._symbols, chosen)
-        return _function(self._node, chosen)
+        return self._compiled(chosen)
+
+    def _compiled(self, symbols: Symbols) -> Any:
+        checked = [node for node in self._checked if {*_core.symbol_names(node)} <= symbols.keys()]
+        return _core.Function([self._node], list(symbols.values()), list(symbols), True, checked)
 
     def _check_names(self, what: str, names: Collection[str]) -> None:
         """Raise TypeError unless all symbols that the value depends on are there, and no unknown ones."""
@@ -363,10 +369,6 @@ class Expr(ArrayMethods):
         if parts.count(None) > 1:
             raise ValueError(f"reshape: only one length may be -1, but the shape is {lengths}")
         return Expr(_core.reshape(self._node, parts), symbols)
-
-
-def _function(node: Node, symbols: Symbols) -> Any:
-    return _core.Function([node], list(symbols.values()), list(symbols), True)
 
 
 # --- Operands ---

@@ -137,6 +137,40 @@ def test_attributes_of_classes_and_modules_may_be_bound_anew(monkeypatch):
     np.testing.assert_allclose(gradient(x), 12 * x)
 
 
+def test_defaults_and_items_of_long_containers_may_be_bound_anew():
+    many, named = [1.0] * 100, dict.fromkeys(map(str, range(100)), 1.0)
+
+    def f(x, factors=many[:1]):
+        return factors[0] * many[90] * named["90"] * np.sum(x)
+
+    gradient = mg.grad(f)
+    np.testing.assert_allclose(gradient(x), np.ones(4))
+    many[90] = 2.0
+    np.testing.assert_allclose(gradient(x), 2 * np.ones(4))
+    named["90"] = 3.0
+    np.testing.assert_allclose(gradient(x), 6 * np.ones(4))
+    f.__defaults__[0][0] = 5.0
+    np.testing.assert_allclose(gradient(x), 30 * np.ones(4))
+
+
+def test_objects_among_the_arguments_may_change():
+    class Options:
+        def __init__(self):
+            self.scale = 2.0
+
+    scale = 1.0
+    options, chosen = Options(), {2, 3}
+    gradient = mg.grad(lambda x, options, chosen, of: options.scale * len(chosen) * of() * np.sum(x))
+    arguments = (x, options, chosen, lambda: scale)
+    np.testing.assert_allclose(gradient(*arguments), 4 * np.ones(4))
+    options.scale = 3.0
+    np.testing.assert_allclose(gradient(*arguments), 6 * np.ones(4))
+    chosen.add(4)
+    np.testing.assert_allclose(gradient(*arguments), 9 * np.ones(4))
+    scale = 2.0
+    np.testing.assert_allclose(gradient(*arguments), 18 * np.ones(4))
+
+
 def test_closed_over_arrays_are_read_at_every_call():
     matrix, data = np.eye(4), np.array([1, 2, 3, 4])
     gradient = mg.grad(lambda x: x @ matrix.T @ x + x @ data)

@@ -14,8 +14,8 @@ Reference = tuple[Any, Any, Any]
 """A cell, dict, list or other object; the key or attribute; and what it holds there."""
 
 _FOREIGN = ("builtins", "matgrad", "numpy", "scipy")  # packages whose functions and objects don't change
-_MOST_ITEMS = 32  # of a container that is looked into
-_MOST = 256  # references altogether
+_MOST_ITEMS = 1024  # of a container that is looked into
+_MOST = 4096  # references altogether
 _DEEPEST = 4  # containers within containers
 
 
@@ -46,12 +46,15 @@ def _direct(value: Any) -> Iterator[Reference]:
         if not _is_foreign(value):
             for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
                 yield from _content(cell, name)
-            names = {*_global_names(value.__code__)}
-            for name in names & value.__globals__.keys():
+            for name in ("__defaults__", "__kwdefaults__"):
+                if getattr(value, name):
+                    yield value, name, getattr(value, name)
+            used = {*_global_names(value.__code__)}
+            for name in used & value.__globals__.keys():
                 content = value.__globals__[name]
                 yield value.__globals__, name, content
                 if isinstance(content, ModuleType) and content.__name__.split(".")[0] not in _FOREIGN:
-                    yield from ((vars(content), key, vars(content)[key]) for key in names & vars(content).keys())
+                    yield from ((vars(content), key, vars(content)[key]) for key in used & vars(content).keys())
     elif isinstance(value, (MethodType, functools.partial)):
         names = ("__self__", "__func__") if isinstance(value, MethodType) else ("func", "args", "keywords")
         yield from ((value, name, getattr(value, name)) for name in names)

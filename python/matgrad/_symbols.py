@@ -136,7 +136,7 @@ def tensor(name: str, *lengths: Length, ndim: int | None = None) -> Expr:
     """
     if ndim is not None and lengths:
         raise TypeError(f"tensor: ndim is given beside the lengths {lengths}, but only one of both may be")
-    if len(lengths) == 1 and hasattr(lengths[0], "__index__"):
+    if len(lengths) == 1 and lengths[0] is not None and not isinstance(lengths[0], str):
         ndim = index(lengths[0])
     if ndim is not None:
         if ndim < 0:

@@ -208,7 +208,11 @@ class Tracer:
         )
         inputs: list[Any] = [*position.values(), *((array.source,) for array in tracing.inputs)]
         likes = [like for _, like in results]
-        data = [leaf.value for leaf, symbol in zip(leaves, symbols, strict=True) if symbol is None]
+        data = [
+            (leaf.value, references(leaf.value))
+            for leaf, symbol in zip(leaves, symbols, strict=True)
+            if symbol is None and not isinstance(leaf.value, (np.ndarray, *_IMMUTABLE))
+        ]
         return Trace(function, inputs, likes, arranged, result_structure, data)
 
     def _expressions(
@@ -263,6 +267,7 @@ class Tracer:
 
 
 _MOST_TRACES = 256
+_IMMUTABLE = (int, float, complex, str, bytes, frozenset, type(None), np.generic, np.dtype)
 _fresh = itertools.count()
 
 
@@ -319,11 +324,16 @@ def _kind(leaf: Leaf) -> Hashable:
         return float
     if isinstance(value, np.ndarray):
         return (value.dtype.char, tuple(length == 1 for length in value.shape))
+    if isinstance(value, _IMMUTABLE):
+        return (type(value), value)
+    if isinstance(value, set):
+        return (set, frozenset(value))
+    state = tuple((id(container), name, id(content)) for container, name, content in references(value))
     try:
         hash(value)
     except TypeError:
-        return id(value)
-    return (type(value), value)
+        return (id(value), state)
+    return (type(value), value, state)
 
 
 def _details(leaves: list[Leaf], mode: Mode) -> Iterator[Hashable]:

@@ -134,3 +134,17 @@ def test_a_derivative_checks_the_lengths_that_its_function_joins():
         with pytest.raises(ValueError, match=r"x has length 3 along axis 0 but y has length 4 along axis 0"):
             call(x=np.ones(3), y=np.ones(4))
     assert_equal(g(x=np.ones(3)), np.ones(3))
+
+
+def test_masks_leave_the_precision_as_it_is():
+    x, mask, array = mg.vector("x", 3), np.array([True, False, True]), np.ones(3)
+    for e in (
+        np.where(mask, x, 0),
+        mask * x,
+        np.where(x > 0, x, mask),
+        np.tril(np.outer(x, x)),
+        np.triu(x[:, None] * x),
+    ):
+        assert e(x=array.astype(np.float32)).dtype == np.float32
+        assert e(x=array).dtype == np.float64
+    np.testing.assert_array_equal(np.where(mask, 0.1, x)(x=array), [0.1, 1, 0.1])

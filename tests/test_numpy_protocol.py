@@ -120,7 +120,8 @@ x.clip(-0.3, 0.3); np.clip(x, min=-0.2, max=0.1); np.round(x); np.round(x, 2); x
 np.zeros_like(A); np.ones_like(A); np.full_like(x, 3.0); np.ones_like(s); np.real(A); np.copy(A)
 np.full_like(A, CONSTANT)
 np.zeros_like(x, dtype=float); np.sum(s, axis=0); np.add.reduce(s); np.transpose(x, 0)
-np.size(T, axis=(0, 2)) * s; np.any(A[3:] > 0); np.all(A[3:] > 0, axis=0); np.iscomplexobj(x) * x; np.isrealobj(x) * x
+np.size(T, axis=(0, 2)) * s; np.any(A[3:] > 0); np.all(A[3:] > 0, axis=0); (x > 0).all(); (A > 0).any(axis=0)
+np.iscomplexobj(x) * x; np.isrealobj(x) * x
 np.linalg.inv(S); np.linalg.inv(G); np.linalg.det(S); np.linalg.det(G); np.linalg.slogdet(S)[0]
 np.linalg.slogdet(S).logabsdet; np.linalg.slogdet(G).sign
 np.linalg.solve(S, x); np.linalg.solve(S, B); np.linalg.solve(G, B); np.linalg.solve(S, CONSTANT)

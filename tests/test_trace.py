@@ -1,15 +1,16 @@
 """Tracing: when a function is called anew, what it closes over, static arguments, threads, pickling, formulas."""
 
-import colorsys
 import functools
 import gc
 import pickle
 import threading
 import weakref
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 
+import identity
 import matgrad as mg
 from matgrad.testing import check_derivatives
 
@@ -128,17 +129,17 @@ def test_attributes_of_classes_and_modules_may_be_bound_anew(monkeypatch):
     class Options:
         scale = 2.0
 
-    gradient = mg.grad(lambda x: Options.scale * colorsys.ONE_THIRD * np.sum(x**2))
-    monkeypatch.setattr(colorsys, "ONE_THIRD", 1.0)
+    gradient = mg.grad(lambda x: Options.scale * identity.FACTOR * np.sum(x**2))
+    monkeypatch.setattr(identity, "FACTOR", 1.0, raising=False)
     np.testing.assert_allclose(gradient(x), 4 * x)
     Options.scale = 3.0
     np.testing.assert_allclose(gradient(x), 6 * x)
-    monkeypatch.setattr(colorsys, "ONE_THIRD", 2.0)
+    monkeypatch.setattr(identity, "FACTOR", 2.0)
     np.testing.assert_allclose(gradient(x), 12 * x)
 
 
 def test_defaults_and_items_of_long_containers_may_be_bound_anew():
-    many, named = [1.0] * 100, dict.fromkeys(map(str, range(100)), 1.0)
+    many, named = [1.0] * 100, OrderedDict.fromkeys(map(str, range(100)), 1.0)
 
     def f(x, factors=many[:1]):
         return factors[0] * many[90] * named["90"] * np.sum(x)

@@ -340,3 +340,14 @@ def test_shapes_that_do_not_fit_are_reported():
             gradient(np.ones(5))
     with pytest.raises(np.linalg.LinAlgError, match=r"^Singular matrix"):
         mg.grad(lambda X: np.sum(np.linalg.inv(X)))(np.zeros((2, 2)))
+
+
+def test_products_with_derivatives_return_auxiliary_results_too():
+    def f(x):
+        return x**2, {"double": 2 * x}
+
+    point, u = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    value, tangent, aux = mg.jvp(f, (point,), (u,), has_aux=True)
+    np.testing.assert_allclose([value, tangent, aux["double"]], [point**2, 2 * point * u, 2 * point])
+    value, pullback, aux = mg.vjp(f, point, has_aux=True)
+    np.testing.assert_allclose([value, *pullback(u), aux["double"]], [point**2, 2 * point * u, 2 * point])

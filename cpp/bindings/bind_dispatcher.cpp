@@ -53,8 +53,8 @@ struct Reference {
 
   bool unchanged() const {
     if (PyCell_Check(container.ptr())) return PyCell_GET(container.ptr()) == value.ptr();
-    if (PyDict_CheckExact(container.ptr())) return PyDict_GetItem(container.ptr(), key.ptr()) == value.ptr();
-    if (PyList_CheckExact(container.ptr())) {
+    if (PyDict_Check(container.ptr())) return PyDict_GetItem(container.ptr(), key.ptr()) == value.ptr();
+    if (PyList_Check(container.ptr())) {
       const Py_ssize_t index = PyLong_AsSsize_t(key.ptr());
       return index < PyList_GET_SIZE(container.ptr()) && PyList_GET_ITEM(container.ptr(), index) == value.ptr();
     }

@@ -11,13 +11,13 @@ import numpy as np
 
 from . import _core
 from ._expr import Expr, contract
-from ._program import Function, derivatives, diff, expression, leaves_of, one_element, transform
+from ._program import Function, derivatives, diff, expression, leaves_of, one_element, outputs, result, transform
 from ._trace import Output
 from ._tree import flatten
 from ._validate import as_float_array
 
 
-def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> tuple[Any, ...]:
     """
     Return the value of `fun` and its derivative along a direction, without computing the Jacobian.
 
@@ -29,6 +29,8 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple
         The arguments.
     tangents : sequence
         The direction: for every argument an array of its shape.
+    has_aux : bool
+        Whether `fun` returns a pair, the function's value and something else, which is returned as a third result.
 
     Returns
     -------
@@ -46,23 +48,27 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple
         if not isinstance(value, (tuple, list)):
             raise TypeError(f"jvp: {name} is a {type(value).__name__} but must be a tuple of the arguments")
     _check_direction("jvp", "primals", tuple(primals), "tangents", tuple(tangents))
-    return _cached(_jvp, fun)(*primals, *tangents)  # type: ignore[no-any-return]
+    return _cached(_jvp_aux if has_aux else _jvp, fun)(*primals, *tangents)  # type: ignore[no-any-return]
 
 
-def _jvp(fun: Function) -> Function:
+def _jvp(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, tangents = _halves(args)
-        y = expression("jvp", fun(*primals))
+        y, aux = result("jvp", fun(*primals), has_aux)
         u = _symbol_like("cotangent", y)
         adjoints = diff(_inner("jvp", u, y), leaves_of(primals))
         along = _total(_inner("jvp", g, t) for g, t in zip(adjoints, leaves_of(tangents), strict=True))
         (tangent,) = diff(along, [u])  # it is linear in u
-        return Output(y), Output(tangent)
+        return (Output(y), Output(tangent), *([outputs(aux)] if has_aux else []))
 
-    return transform("jvp", fun, program, None, (_jvp, fun))
+    return transform("jvp", fun, program, None, (_jvp, fun, has_aux))
 
 
-def vjp(fun: Function, *primals: Any) -> tuple[Any, Function]:
+def _jvp_aux(fun: Function) -> Function:
+    return _jvp(fun, True)
+
+
+def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """
     Return the value of `fun` and the function that multiplies the Jacobian by a vector from the left.
 
@@ -72,6 +78,8 @@ def vjp(fun: Function, *primals: Any) -> tuple[Any, Function]:
         A function of arrays, written in NumPy, that returns an array.
     *primals
         The arguments.
+    has_aux : bool
+        As in `jvp`.
 
     Returns
     -------
@@ -87,28 +95,43 @@ def vjp(fun: Function, *primals: Any) -> tuple[Any, Function]:
     >>> pullback(np.array([1.0, 10.0]))
     (array([ 3., 40.]), array([ 1., 20.]))
     """
-    value = _cached(_value, fun)(*primals)
+    if has_aux:
+        value, aux = _cached(_value_aux, fun)(*primals)
+    else:
+        value, aux = _cached(_value, fun)(*primals), None
 
     def pullback(u: Any) -> Any:
         shape, expected = _shape("vjp", "u", u), value.shape
         if shape != expected:
             raise ValueError(f"vjp: u has shape {shape} but must have the shape of the function's value, {expected}")
-        return _cached(_pullback, fun)(*primals, u)
+        return _cached(_pullback_aux if has_aux else _pullback, fun)(*primals, u)
 
-    return value, pullback
-
-
-def _value(fun: Function) -> Function:
-    return transform("vjp", fun, lambda args, kwargs: Output(expression("vjp", fun(*args))), None, (_value, fun))
+    return (value, pullback, aux) if has_aux else (value, pullback)
 
 
-def _pullback(fun: Function) -> Function:
+def _value(fun: Function, has_aux: bool = False) -> Function:
+    def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        y, aux = result("vjp", fun(*args), has_aux)
+        return (Output(y), outputs(aux)) if has_aux else Output(y)
+
+    return transform("vjp", fun, program, None, (_value, fun, has_aux))
+
+
+def _value_aux(fun: Function) -> Function:
+    return _value(fun, True)
+
+
+def _pullback(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         *primals, u = args
-        y = expression("vjp", fun(*primals))
+        y, _ = result("vjp", fun(*primals), has_aux)
         return derivatives(_inner("vjp", u, y), tuple(primals), like=True)
 
-    return transform("vjp", fun, program, None, (_pullback, fun))
+    return transform("vjp", fun, program, None, (_pullback, fun, has_aux))
+
+
+def _pullback_aux(fun: Function) -> Function:
+    return _pullback(fun, True)
 
 
 def hvp(fun: Function, primals: Any, v: Any) -> Any:

@@ -204,11 +204,11 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Expr:
 
 
 def tril(m: Any, k: int = 0) -> Expr:
-    return _masked("tril", m, lambda rows, columns: np.tri(rows, columns, k))
+    return _masked("tril", m, lambda rows, columns: np.tri(rows, columns, k, np.float32))
 
 
 def triu(m: Any, k: int = 0) -> Expr:
-    return _masked("triu", m, lambda rows, columns: 1 - np.tri(rows, columns, k - 1))
+    return _masked("triu", m, lambda rows, columns: 1 - np.tri(rows, columns, k - 1, np.float32))
 
 
 def _masked(function: str, m: Any, mask: Any) -> Expr:

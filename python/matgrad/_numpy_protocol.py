@@ -160,6 +160,8 @@ class ArrayMethods(Symbolic):
     ravel = _method("ravel")
     clip = _method("clip")
     round = _method("round")
+    all = _method("all")
+    any = _method("any")
 
     def flatten(self, order: Any = "C") -> Any:
         """Return what `numpy.ravel` does."""

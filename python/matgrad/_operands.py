@@ -46,7 +46,8 @@ def constant(function: str, value: Any) -> tuple[Node, Symbols]:
     if tracing and (known := tracing.input(value if isinstance(value, np.ndarray) else array)):
         node, name, symbol = known
         return node, {name: symbol}
-    native = np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
+    is_mask = isinstance(value, np.ndarray) and value.dtype == bool  # takes the precision of what it is joined with
+    native = np.require(array, np.float32 if is_mask else array.dtype.newbyteorder("="), ["C", "A"])
     return _core.array(native), NO_SYMBOLS
 
 

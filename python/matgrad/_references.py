@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Iterator
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 Reference = tuple[Any, Any, Any]
 """A cell, dict, list or other object; the key or attribute; and what it holds there."""
 
-_FOREIGN = ("builtins", "matgrad", "numpy", "scipy")  # packages whose functions and objects don't change
+_FOREIGN = {"matgrad", "numpy", "scipy", *sys.stdlib_module_names}  # whose functions and objects don't change
 _MOST_ITEMS = 1024  # of a container that is looked into
 _MOST = 4096  # references altogether
 _DEEPEST = 4  # containers within containers
@@ -58,7 +59,7 @@ def _direct(value: Any) -> Iterator[Reference]:
     elif isinstance(value, (MethodType, functools.partial)):
         names = ("__self__", "__func__") if isinstance(value, MethodType) else ("func", "args", "keywords")
         yield from ((value, name, getattr(value, name)) for name in names)
-    elif type(value) in (dict, list, tuple):
+    elif isinstance(value, (dict, list, tuple)):
         if len(value) <= _MOST_ITEMS:
             yield from ((value, key, item) for key, item in _items(value))
     elif isinstance(value, type):

@@ -351,3 +351,9 @@ def test_products_with_derivatives_return_auxiliary_results_too():
     np.testing.assert_allclose([value, tangent, aux["double"]], [point**2, 2 * point * u, 2 * point])
     value, pullback, aux = mg.vjp(f, point, has_aux=True)
     np.testing.assert_allclose([value, *pullback(u), aux["double"]], [point**2, 2 * point * u, 2 * point])
+
+
+def test_pullbacks_of_symbols_take_symbols():
+    A, x, u = mg.matrix("A"), mg.vector("x"), mg.vector("u")
+    (adjoint,) = mg.vjp(lambda x: A @ x, x)[1](u)
+    assert adjoint.equals(A.T @ u)

@@ -101,10 +101,10 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
         value, aux = _cached(_value, fun)(*primals), None
 
     def pullback(u: Any) -> Any:
-        if not isinstance(u, Expr) and not isinstance(value, Expr) and _shape("vjp", "u", u) != value.shape:
-            raise ValueError(
-                f"vjp: u has shape {_shape('vjp', 'u', u)} but must have the shape of the function's value, {value.shape}"
-            )
+        if not isinstance(u, Expr) and not isinstance(value, Expr):
+            shape, expected = _shape("vjp", "u", u), value.shape
+            if shape != expected:
+                raise ValueError(f"vjp: u has shape {shape} but must have the shape of the value, {expected}")
         return _cached(_pullback_aux if has_aux else _pullback, fun)(*primals, u)
 
     return (value, pullback, aux) if has_aux else (value, pullback)

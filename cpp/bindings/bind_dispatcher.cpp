@@ -10,6 +10,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
+#include "bindings/results.h"
 
 #include <structmember.h>  // needs Python.h before it
 
@@ -223,10 +224,10 @@ Pattern pattern_of(py::handle described) {
 
 /// _add(patterns, function, inputs, form): the newest entry, unless it has too many inputs. An input is the position of
 /// an argument, or (constant,).
-PyObject* add(PyObject* self, PyObject* arguments) try {
+py::object add(PyObject* self, PyObject* arguments) {
   auto [patterns, function, inputs, form] =
       py::cast<std::tuple<py::list, py::object, py::list, py::object>>(py::handle(arguments));
-  if (inputs.size() > kMaxInputs) Py_RETURN_NONE;
+  if (inputs.size() > kMaxInputs) return py::none();
   auto entry = std::make_shared<Entry>();
   for (py::handle pattern : patterns) entry->patterns.push_back(pattern_of(pattern));
   for (py::handle input : inputs) {
@@ -241,30 +242,18 @@ PyObject* add(PyObject* self, PyObject* arguments) try {
   if (table->entries.size() == kMaxEntries) table->entries.pop_back();
   table->entries.insert(table->entries.begin(), std::move(entry));
   dispatcher(self)->replace(std::move(table));
-  Py_RETURN_NONE;
-} catch (py::error_already_set& error) {
-  error.restore();
-  return nullptr;
-} catch (const std::exception& error) {
-  PyErr_SetString(PyExc_TypeError, error.what());
-  return nullptr;
+  return py::none();
 }
 
 /// _rely_on(references): forgets all entries, and relies on references (container, key, value) from now on.
-PyObject* rely_on(PyObject* self, PyObject* references) try {
+py::object rely_on(PyObject* self, PyObject* references) {
   auto table = std::make_shared<Table>();
   for (py::handle described : py::reinterpret_borrow<py::list>(references)) {
     auto [container, key, value] = py::cast<std::tuple<py::object, py::object, py::object>>(described);
     table->references.push_back({container, key, value});
   }
   dispatcher(self)->replace(std::move(table));
-  Py_RETURN_NONE;
-} catch (py::error_already_set& error) {
-  error.restore();
-  return nullptr;
-} catch (const std::exception& error) {
-  PyErr_SetString(PyExc_TypeError, error.what());
-  return nullptr;
+  return py::none();
 }
 
 /// _is_current(): whether all references still hold.
@@ -274,8 +263,14 @@ PyObject* is_current(PyObject* self, PyObject*) {
                                                [](const Reference& r) { return r.unchanged(); }));
 }
 
-PyMethodDef methods[] = {{"_add", add, METH_VARARGS, nullptr},
-                         {"_rely_on", rely_on, METH_O, nullptr},
+/// A method, whose exceptions become Python's.
+template <py::object (*method)(PyObject* self, PyObject* arguments)>
+PyObject* call_method(PyObject* self, PyObject* arguments) {
+  return with_python_errors("Dispatcher", [&] { return method(self, arguments); });
+}
+
+PyMethodDef methods[] = {{"_add", call_method<add>, METH_VARARGS, nullptr},
+                         {"_rely_on", call_method<rely_on>, METH_O, nullptr},
                          {"_is_current", is_current, METH_NOARGS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 

@@ -9,33 +9,11 @@ namespace {
 /// Intermediate results begin at a multiple of this many elements: with a cache line.
 constexpr int64_t kAlignment = 16;
 
-int places_of(const Elementwise& step) {
-  return step.operands;
-}
-int places_of(const SumOfProducts& step) {
-  return step.operands;
-}
-int places_of(const MatrixProduct&) {
-  return 3;
-}
-int places_of(const RowReduction&) {
-  return 2;
-}
-int places_of(const Factorize&) {
-  return 2;
-}
-int places_of(const Determinant&) {
-  return 3;
-}
-int places_of(const Solve&) {
-  return 3;
-}
-
 template <class Visit>
 void for_each_place(Step& step, const Visit& visit) {
   std::visit(
       [&](auto& known) {
-        for (int k = 0; k < places_of(known); ++k) visit(known.places[size_t(k)]);
+        for (int k = 0; k < known.operands; ++k) visit(known.places[size_t(k)]);
       },
       step);
 }

@@ -144,7 +144,13 @@ void Program::run(const Plan& plan, const T* const* inputs, T* const* results) c
   memory[buffers.numbers()] = arena;
   memory[buffers.arena()] = arena + numbers;
   for (const Step& step : plan.steps) {
-    std::visit([&](const auto& known) { plan::run<T>(known, memory); }, step);
+    std::visit(
+        [&](const auto& known) {
+          Pointers<T> at;
+          for (size_t k = 0; k < kMaxOperands; ++k) at[k] = memory[known.places[k].buffer] + known.places[k].offset;
+          plan::run<T>(known, at);
+        },
+        step);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/dispatch.h"
 #include "plan/chunks.h"
+#include "plan/run.h"
 #include "plan/step.h"
 #include "plan/threads.h"
 
@@ -17,8 +18,6 @@ constexpr int64_t kGathered = 256;
 /// Rows and columns of a tile that is transposed.
 constexpr int64_t kTile = 32;
 
-template <class T>
-using Pointers = std::array<T*, kMaxOperands>;
 using Steps = std::array<int64_t, kMaxOperands>;
 
 /// Walks through loops, outermost first, from any position on.

@@ -1,34 +1,30 @@
 // Running a plan: its steps one after another.
 #pragma once
 
+#include <array>
+
 #include "plan/step.h"
 
 namespace matgrad::plan {
 
-/// The memory that steps work on: where buffer k begins.
+/// Where the operands of a step are.
 template <class T>
-using Memory = T* const*;
+using Pointers = std::array<T*, kMaxOperands>;
 
 template <class T>
-void run(const Elementwise& step, Memory<T> memory);
+void run(const Elementwise& step, const Pointers<T>& at);
 template <class T>
-void run(const SumOfProducts& step, Memory<T> memory);
+void run(const SumOfProducts& step, const Pointers<T>& at);
 template <class T>
-void run(const MatrixProduct& step, Memory<T> memory);
+void run(const MatrixProduct& step, const Pointers<T>& at);
 template <class T>
-void run(const RowReduction& step, Memory<T> memory);
+void run(const RowReduction& step, const Pointers<T>& at);
 template <class T>
-void run(const Factorize& step, Memory<T> memory);
+void run(const Factorize& step, const Pointers<T>& at);
 template <class T>
-void run(const Determinant& step, Memory<T> memory);
+void run(const Determinant& step, const Pointers<T>& at);
 /// Throws SingularMatrix.
 template <class T>
-void run(const Solve& step, Memory<T> memory);
-
-/// Where a place is.
-template <class T>
-T* locate(Memory<T> memory, const Place& place) {
-  return memory[place.buffer] + place.offset;
-}
+void run(const Solve& step, const Pointers<T>& at);
 
 }  // namespace matgrad::plan

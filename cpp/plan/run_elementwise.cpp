@@ -131,15 +131,13 @@ constexpr RowFunction<T> kRowFunctions[] = {fill<T>,   scale<T>, combine<T>, mul
 }  // namespace
 
 template <class T>
-void run(const Elementwise& step, Memory<T> memory) {
-  Pointers<T> at{};
-  for (int k = 0; k < step.operands; ++k) at[size_t(k)] = locate(memory, step.places[size_t(k)]);
+void run(const Elementwise& step, const Pointers<T>& at) {
   const RowFunction<T> function = kRowFunctions<T>[size_t(step.op)];
   run_nest<T>(step.nest, step.tiled, step.operands, at,
               [&](int64_t n, const Pointers<T>& row, const Steps& steps) { function(step, n, row, steps); });
 }
 
-template void run(const Elementwise&, Memory<float>);
-template void run(const Elementwise&, Memory<double>);
+template void run(const Elementwise&, const Pointers<float>&);
+template void run(const Elementwise&, const Pointers<double>&);
 
 }  // namespace matgrad::plan

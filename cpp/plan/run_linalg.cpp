@@ -29,10 +29,10 @@ struct ScaledProduct {
 }  // namespace
 
 template <class T>
-void run(const Factorize& step, Memory<T> memory) {
+void run(const Factorize& step, const Pointers<T>& at) {
   static_assert(sizeof(int) <= sizeof(T), "a pivot takes the place of an element");
-  T* matrices = locate(memory, step.places[0]);
-  int* pivots = reinterpret_cast<int*>(locate(memory, step.places[1]));
+  T* matrices = at[0];
+  int* pivots = reinterpret_cast<int*>(at[1]);
   int n = int(step.n);
   if (n == 0) return;
   for (int64_t k = 0; k < step.count; ++k) {
@@ -42,10 +42,10 @@ void run(const Factorize& step, Memory<T> memory) {
 }
 
 template <class T>
-void run(const Determinant& step, Memory<T> memory) {
-  T* results = locate(memory, step.places[0]);
-  const T* matrices = locate(memory, step.places[1]);
-  const int* pivots = reinterpret_cast<const int*>(locate(memory, step.places[2]));
+void run(const Determinant& step, const Pointers<T>& at) {
+  T* results = at[0];
+  const T* matrices = at[1];
+  const int* pivots = reinterpret_cast<const int*>(at[2]);
   for (int64_t p = 0; p < step.count; ++p, matrices += step.n * step.n, pivots += step.n) {
     ScaledProduct<T> product;
     T sum_of_logarithms = 0, sign = 1;
@@ -74,10 +74,10 @@ void run(const Determinant& step, Memory<T> memory) {
 }
 
 template <class T>
-void run(const Solve& step, Memory<T> memory) {
-  T* x = locate(memory, step.places[0]);
-  T* matrices = locate(memory, step.places[1]);
-  int* pivots = reinterpret_cast<int*>(locate(memory, step.places[2]));
+void run(const Solve& step, const Pointers<T>& at) {
+  T* x = at[0];
+  T* matrices = at[1];
+  int* pivots = reinterpret_cast<int*>(at[2]);
   int n = int(step.n), columns = int(step.columns), info = 0;
   char trans = step.transposed ? 'N' : 'T';
   if (n == 0 || columns == 0) return;
@@ -93,11 +93,11 @@ void run(const Solve& step, Memory<T> memory) {
   }
 }
 
-template void run(const Factorize&, Memory<float>);
-template void run(const Factorize&, Memory<double>);
-template void run(const Determinant&, Memory<float>);
-template void run(const Determinant&, Memory<double>);
-template void run(const Solve&, Memory<float>);
-template void run(const Solve&, Memory<double>);
+template void run(const Factorize&, const Pointers<float>&);
+template void run(const Factorize&, const Pointers<double>&);
+template void run(const Determinant&, const Pointers<float>&);
+template void run(const Determinant&, const Pointers<double>&);
+template void run(const Solve&, const Pointers<float>&);
+template void run(const Solve&, const Pointers<double>&);
 
 }  // namespace matgrad::plan

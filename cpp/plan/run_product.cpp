@@ -151,9 +151,7 @@ void multiply_block(const MatrixProduct& step, const Pointers<T>& at, int64_t i0
 }  // namespace
 
 template <class T>
-void run(const SumOfProducts& step, Memory<T> memory) {
-  Pointers<T> base{};
-  for (int k = 0; k < step.operands; ++k) base[size_t(k)] = locate(memory, step.places[size_t(k)]);
+void run(const SumOfProducts& step, const Pointers<T>& base) {
   if (step.by_dots) {
     const size_t depth = step.kept.size();
     const int64_t sums = iterations(step.kept, depth), terms = iterations(step.summed, step.summed.size());
@@ -185,9 +183,7 @@ void run(const SumOfProducts& step, Memory<T> memory) {
 }
 
 template <class T>
-void run(const MatrixProduct& step, Memory<T> memory) {
-  Pointers<T> base{};
-  for (size_t k = 0; k < 3; ++k) base[k] = locate(memory, step.places[k]);
+void run(const MatrixProduct& step, const Pointers<T>& base) {
   if (step.batch.empty() && step.rows * step.columns * step.k <= kProductsPerChunk) {
     return multiply_block(step, base, 0, step.rows, 0, step.columns);
   }
@@ -211,9 +207,9 @@ void run(const MatrixProduct& step, Memory<T> memory) {
                            });
 }
 
-template void run(const SumOfProducts&, Memory<float>);
-template void run(const SumOfProducts&, Memory<double>);
-template void run(const MatrixProduct&, Memory<float>);
-template void run(const MatrixProduct&, Memory<double>);
+template void run(const SumOfProducts&, const Pointers<float>&);
+template void run(const SumOfProducts&, const Pointers<double>&);
+template void run(const MatrixProduct&, const Pointers<float>&);
+template void run(const MatrixProduct&, const Pointers<double>&);
 
 }  // namespace matgrad::plan

@@ -25,9 +25,9 @@ T reduce_row(expr::Reduction reduction, int64_t n, const T* x) {
 }  // namespace
 
 template <class T>
-void run(const RowReduction& step, Memory<T> memory) {
-  T* results = locate(memory, step.places[0]);
-  const T* rows = locate(memory, step.places[1]);
+void run(const RowReduction& step, const Pointers<T>& at) {
+  T* results = at[0];
+  const T* rows = at[1];
   threads::parallel_ranges(step.count, problems_per_chunk(step.length), [&](int64_t first, int64_t last) {
     for (int64_t k = first; k < last; ++k) {
       results[k] = reduce_row(step.reduction, step.length, rows + k * step.length);
@@ -35,7 +35,7 @@ void run(const RowReduction& step, Memory<T> memory) {
   });
 }
 
-template void run(const RowReduction&, Memory<float>);
-template void run(const RowReduction&, Memory<double>);
+template void run(const RowReduction&, const Pointers<float>&);
+template void run(const RowReduction&, const Pointers<double>&);
 
 }  // namespace matgrad::plan

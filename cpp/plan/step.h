@@ -18,8 +18,8 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
-/// The most operands of an elementwise step, its result included.
-constexpr int kMaxOperands = 4;
+/// The most operands of a step, its result included.
+constexpr int kMaxOperands = 5;
 
 /// A loop over a label, with the distance in elements between neighbours along it in the result and in each operand.
 struct Loop {
@@ -67,6 +67,7 @@ struct SumOfProducts {
 /// C = scale A B for every C of a batch, and for k running over blocks `summed`, too. places are C, A, B. C and B have
 /// unit stride along columns.
 struct MatrixProduct {
+  static constexpr int operands = 3;
   int64_t rows = 0, columns = 0, k = 0;
   int64_t ldc = 0, a_row = 0, a_column = 0, ldb = 0;
   double scale = 1;
@@ -76,6 +77,7 @@ struct MatrixProduct {
 
 /// A reduction of `count` contiguous rows; places are result and operand.
 struct RowReduction {
+  static constexpr int operands = 2;
   expr::Reduction reduction = expr::Reduction::Max;
   int64_t count = 0, length = 0;
   std::array<Place, kMaxOperands> places{};
@@ -83,12 +85,14 @@ struct RowReduction {
 
 /// The triangular factorization, in place, of `count` n×n matrices; places are matrices and pivots.
 struct Factorize {
+  static constexpr int operands = 2;
   int64_t count = 0, n = 0;
   std::array<Place, kMaxOperands> places{};
 };
 
 /// A function of the determinant; places are result, factorization, pivots.
 struct Determinant {
+  static constexpr int operands = 3;
   expr::LinalgOp op = expr::LinalgOp::Det;
   int64_t count = 0, n = 0;
   std::array<Place, kMaxOperands> places{};
@@ -97,11 +101,13 @@ struct Determinant {
 /// Solves A x = b, or Aᵀ x = b, in place for `columns` contiguous right-hand sides of every matrix; without right-hand
 /// sides of its own, for the columns of the identity, which gives (A⁻¹)ᵀ in rows. Places are x, factorization, pivots.
 struct Solve {
+  static constexpr int operands = 3;
   int64_t count = 0, n = 0, columns = 0;
   bool transposed = false, identity = false;
   std::array<Place, kMaxOperands> places{};
 };
 
+/// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
 using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, RowReduction, Factorize, Determinant, Solve>;
 
 /// Which buffers are what.

@@ -9,6 +9,7 @@ from . import _numpy_axes as _numpy_axes  # these fill the tables of NumPy's fun
 from . import _numpy_elementwise as _numpy_elementwise
 from . import _numpy_products as _numpy_products
 from . import closed_form
+from ._compile import compile
 from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config
 from ._core import __version__
 from ._expr import Expr
@@ -31,6 +32,7 @@ __all__ = [
     "active_isa",
     "available_isas",
     "closed_form",
+    "compile",
     "explain",
     "flatten",
     "formula",

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from . import _core
-from ._core import Node
+from ._compile import check_names, compile, compiled
+from ._core import Function, Node
 from ._layout import LAYOUTS, Layout, arrange
 from ._numpy_protocol import ArrayMethods, as_indices
 from ._operands import NO_SYMBOLS, Symbols, check_fits, constant, merged
@@ -207,10 +208,10 @@ class Expr(ArrayMethods):
         if cached is None or cached[0].keys() != values.keys():
             self._check_names("the expression", values)
             symbols = {name: node for name, node in self._symbols.items() if name in values}
-            cached = self._function = symbols, self._compiled(symbols)
+            cached = self._function = symbols, compiled([self], symbols, True)
         return cached[1](*[values[name] for name in cached[0]])
 
-    def compile(self, *symbols: Expr) -> Any:
+    def compile(self, *symbols: Expr) -> Function:
         """
         Return the value as a function of arrays.
 
@@ -230,6 +231,10 @@ class Expr(ArrayMethods):
         TypeError
             If the arguments aren't the symbols of the expression.
 
+        See Also
+        --------
+        compile : The same of several expressions together.
+
         Examples
         --------
         >>> import numpy as np
@@ -239,29 +244,11 @@ class Expr(ArrayMethods):
         >>> fn(np.eye(2), np.array([1.0, 2.0]))
         array([2., 4.])
         """
-        chosen: dict[str, Node] = {}
-        for x in symbols or self.symbols:
-            if not isinstance(x, Expr) or x.name is None:
-                raise TypeError(f"compile: {x!r} is not a symbol, and an argument stands for a symbol only")
-            if x.name in chosen:
-                raise TypeError(f"compile: the symbol {x.name} is there twice")
-            chosen[x.name] = x._node
-        self._check_names("compile: the expression", chosen)
-        merged(self._symbols, chosen)
-        return self._compiled(chosen)
-
-    def _compiled(self, symbols: Symbols) -> Any:
-        checked = [node for node in self._checked if {*_core.symbol_names(node)} <= symbols.keys()]
-        return _core.Function([self._node], list(symbols.values()), list(symbols), True, checked)
+        return compile(self, symbols or None)
 
     def _check_names(self, what: str, names: Collection[str]) -> None:
         """Raise TypeError unless all symbols that the value depends on are there, and no unknown ones."""
-        unknown = [name for name in names if name not in self._symbols]
-        if unknown:
-            raise TypeError(f"{what} has no symbol {unknown[0]}; it has {', '.join(self._symbols) or 'none'}")
-        missing = [name for name in _core.symbol_names(self._node) if name not in names]
-        if missing:
-            raise TypeError(f"{what} needs a value for its symbol {missing[0]}")
+        check_names(what, [self], names)
 
     def _substituted(self, values: Mapping[str, Any]) -> Expr:
         """Return the expression with others in place of symbols."""

@@ -1,0 +1,92 @@
+"""Compiling expressions: one or several of them as a function of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from . import _core
+from ._core import Function, Node
+from ._operands import NO_SYMBOLS, Symbols, merged
+from ._validate import Symbolic
+
+
+def compile(results: Symbolic | Sequence[Symbolic], symbols: Sequence[Symbolic] | None = None) -> Function:
+    """
+    Return the values of expressions as one function of arrays, which computes what they have in common once.
+
+    Parameters
+    ----------
+    results : Expr or sequence of Expr
+        The expressions.
+    symbols : sequence of Expr, optional
+        The symbols whose values are the arguments, in that order; by default those of the expressions, in the order in
+        which they first appear. Symbols that dropped out may be there or not.
+
+    Returns
+    -------
+    Function
+        ``fn(*arrays, out=None)``. It returns a tuple, or the value alone if `results` is one expression; ``out`` is a
+        tuple likewise, in which None stands for a new array. It may be pickled, and called from several threads.
+
+    Raises
+    ------
+    TypeError
+        If `results` aren't expressions, or `symbols` aren't theirs.
+    ValueError
+        If two symbols that differ have the same name.
+
+    See Also
+    --------
+    Expr.compile : The same of one expression.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matgrad as mg
+    >>> A, x = mg.matrix("A"), mg.vector("x")
+    >>> f = x @ A @ x
+    >>> fn = mg.compile([f, f.diff(x)], [A, x])
+    >>> fn(np.eye(2), np.array([1.0, 2.0]))
+    (np.float64(5.0), array([2., 4.]))
+    """
+    single = isinstance(results, Symbolic)
+    expressions: list[Any] = [results] if isinstance(results, Symbolic) else list(results)
+    known = NO_SYMBOLS
+    for k, e in enumerate(expressions):
+        if not isinstance(e, Symbolic):
+            raise TypeError(f"compile: results[{k}] is {e!r} but must be an expression")
+        known = merged(known, e._symbols)
+    chosen = known if symbols is None else _arguments(symbols)
+    check_names("compile: the expression" if single else "compile: the list of expressions", expressions, chosen)
+    merged(known, chosen)
+    return compiled(expressions, chosen, single)
+
+
+def compiled(results: Sequence[Any], symbols: Symbols, single: bool) -> Function:
+    """Return expressions as a function of symbols that are known to be all that they need."""
+    checked = [node for e in results for node in e._checked if {*_core.symbol_names(node)} <= symbols.keys()]
+    return _core.Function([e._node for e in results], list(symbols.values()), list(symbols), single, checked)
+
+
+def check_names(what: str, results: Sequence[Any], names: Collection[str]) -> None:
+    """Raise TypeError unless all symbols that the values depend on are there, and no unknown ones."""
+    known = {name: None for e in results for name in e._symbols}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise TypeError(f"{what} has no symbol {unknown[0]}; it has {', '.join(known) or 'none'}")
+    missing = [name for e in results for name in _core.symbol_names(e._node) if name not in names]
+    if missing:
+        raise TypeError(f"{what} needs a value for its symbol {missing[0]}")
+
+
+def _arguments(symbols: Sequence[Any]) -> Symbols:
+    """Return the symbols that stand for arguments by their names."""
+    chosen: dict[str, Node] = {}
+    for x in symbols:
+        if not isinstance(x, Symbolic) or x.name is None:
+            raise TypeError(f"compile: {x!r} is not a symbol, and an argument stands for a symbol only")
+        if x.name in chosen:
+            raise TypeError(f"compile: the symbol {x.name} is there twice")
+        chosen[x.name] = x._node
+    return chosen

@@ -87,6 +87,11 @@ void bind_node(py::module_& module) {
                                auto* symbol = e->as<expr::Symbol>();
                                return symbol ? std::optional(symbol->name) : std::nullopt;
                              })
+      .def_property_readonly("dimension",
+                             [](const Expr& e) -> std::optional<std::string> {
+                               auto* size = e->as<expr::Size>();
+                               return size && size->axis < 0 ? std::optional(size->name) : std::nullopt;
+                             })
       .def_property_readonly("is_condition", &numpy_api::is_condition)
       .def(
           "__eq__", [](const Expr& a, const Expr& b) { return a == b; }, py::is_operator())

@@ -5,6 +5,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "plan/describe.h"
 #include "plan/lower.h"
 #include "plan/run.h"
 #include "plan/scratch.h"
@@ -27,25 +28,6 @@ void require_argument(const Expr& symbol, const std::vector<Expr>& arguments) {
     throw std::invalid_argument(symbol->as<Symbol>()->name + " is part of the expression but is no argument");
   }
 }
-
-/// Elements read and written by the steps, about; multiplications count as much.
-struct Work {
-  static double of(const Nest& nest) { return double(iterations(nest)); }
-  static double iterations(const Nest& nest) {
-    double count = 1;
-    for (const Loop& loop : nest) count *= double(loop.length);
-    return count;
-  }
-  double operator()(const Elementwise& step) const { return of(step.nest) * (step.op == RowOp::Map ? 4 : 1); }
-  double operator()(const SumOfProducts& step) const { return of(step.kept) * of(step.summed); }
-  double operator()(const MatrixProduct& step) const {
-    return double(step.rows) * double(step.columns) * double(step.k) * of(step.batch) * of(step.summed) / 8;
-  }
-  double operator()(const RowReduction& step) const { return double(step.count) * double(step.length); }
-  double operator()(const Factorize& step) const { return double(step.count) * double(step.n * step.n) * 16; }
-  double operator()(const Determinant& step) const { return double(step.count) * double(step.n); }
-  double operator()(const Solve& step) const { return double(step.count) * double(step.n * step.n) * 16; }
-};
 
 }  // namespace
 
@@ -115,7 +97,8 @@ Plan Program::make_plan(const std::vector<Shape>& shapes) const {
   for (const Expr& node : nodes_) lowering.lower(node);
   Plan plan = lowering.finish(results_);
   plan.argument_shapes = shapes;
-  for (const Step& step : plan.steps) plan.work += std::visit(Work{}, step);
+  constexpr double kFlopsPerElement = 8;
+  for (const Step& step : plan.steps) plan.work += cost(step).elements + cost(step).flops / kFlopsPerElement;
   return plan;
 }
 

@@ -127,7 +127,7 @@ struct Plan {
   std::vector<Step> steps{};
   int64_t arena = 0;               ///< elements of intermediate results
   std::vector<int64_t> largest{};  ///< the shape of the largest intermediate result
-  double work = 0;                 ///< elements read and written, about
+  double work = 0;                 ///< time that it takes, in that of reading or writing an element
   bool can_fail = false;           ///< whether a step may find a matrix singular
 };
 

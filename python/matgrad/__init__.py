@@ -11,7 +11,7 @@ from . import _numpy_products as _numpy_products
 from . import closed_form
 from ._compile import compile
 from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config
-from ._core import __version__
+from ._core import Function, __version__
 from ._expr import Expr
 from ._functions import log_softmax, logdet, logsumexp, relu, sigmoid, softmax, softplus
 from ._layout import flatten, to_layout, unflatten, unvec, vec
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from . import testing
     from ._directional import hvp, jvp, vjp
     from ._explain import explain
+    from ._plan import Plan
     from ._structured import Structured
     from ._taylor import taylor
     from ._transforms import formula, grad, hessian, jacobian, value_and_grad
 
 __all__ = [
     "Expr",
+    "Function",
+    "Plan",
     "Structured",
     "__version__",
     "active_isa",
@@ -70,6 +73,7 @@ __all__ = [
 
 
 _LAZY = {
+    "Plan": "._plan",
     "Structured": "._structured",
     "explain": "._explain",
     "formula": "._transforms",

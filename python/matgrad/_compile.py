@@ -11,7 +11,7 @@ from ._operands import NO_SYMBOLS, Symbols, merged
 from ._validate import Symbolic
 
 
-def compile(results: Symbolic | Sequence[Symbolic], symbols: Sequence[Symbolic] | None = None) -> Function:
+def compile(results: Any, symbols: Sequence[Any] | None = None) -> Function:
     """
     Return the values of expressions as one function of arrays, which computes what they have in common once.
 
@@ -50,17 +50,62 @@ def compile(results: Symbolic | Sequence[Symbolic], symbols: Sequence[Symbolic] 
     >>> fn(np.eye(2), np.array([1.0, 2.0]))
     (np.float64(5.0), array([2., 4.]))
     """
-    single = isinstance(results, Symbolic)
-    expressions: list[Any] = [results] if isinstance(results, Symbolic) else list(results)
+    single = _is_expression(results)
+    expressions = [results] if single else list(results)
     known = NO_SYMBOLS
     for k, e in enumerate(expressions):
-        if not isinstance(e, Symbolic):
+        if not _is_expression(e):
             raise TypeError(f"compile: results[{k}] is {e!r} but must be an expression")
         known = merged(known, e._symbols)
     chosen = known if symbols is None else _arguments(symbols)
     check_names("compile: the expression" if single else "compile: the list of expressions", expressions, chosen)
     merged(known, chosen)
     return compiled(expressions, chosen, single)
+
+
+def plan(self: Function, dtype: Any = "float64", /, **sizes: Any) -> Any:
+    """
+    Return the kernel calls by which the function is computed at given sizes, and what they cost.
+
+    Parameters
+    ----------
+    dtype : {"float64", "float32"}
+        The precision.
+    **sizes : int or tuple of int
+        Lengths by the names of dimensions (``n=200``), and shapes by those of symbols (``X=(100, 80)``); an int will do
+        for the length of a vector.
+
+    Returns
+    -------
+    Plan
+        A table with the totals ``flops``, ``bytes`` and ``memory``.
+
+    Raises
+    ------
+    TypeError
+        If a size is missing, unknown, or neither an int nor a tuple of ints.
+    ValueError
+        If sizes don't fit.
+
+    Notes
+    -----
+    The plan is that for arrays in C order.
+
+    Examples
+    --------
+    >>> import matgrad as mg
+    >>> U, V = mg.matrices("U V")
+    >>> (U @ V).compile().plan(U=(1000, 16), V=(16, 800))
+    kernel  sizes        operands        flops   bytes
+    gemm    1000×800×16  U, V → result  25.6 M  6.63 M
+    total: 25.6 M flops, 6.63 M bytes, memory: 0 bytes
+    """
+    from ._plan import planned, symbols_of
+
+    return planned("plan", self, dtype, sizes, symbols_of(self))
+
+
+Function.plan = plan  # type: ignore[method-assign]
 
 
 def compiled(results: Sequence[Any], symbols: Symbols, single: bool) -> Function:
@@ -84,9 +129,13 @@ def _arguments(symbols: Sequence[Any]) -> Symbols:
     """Return the symbols that stand for arguments by their names."""
     chosen: dict[str, Node] = {}
     for x in symbols:
-        if not isinstance(x, Symbolic) or x.name is None:
+        if not _is_expression(x) or x.name is None:
             raise TypeError(f"compile: {x!r} is not a symbol, and an argument stands for a symbol only")
         if x.name in chosen:
             raise TypeError(f"compile: the symbol {x.name} is there twice")
         chosen[x.name] = x._node
     return chosen
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, Symbolic)

@@ -15,6 +15,7 @@ from ._core import Node
 from ._expr import Expr
 from ._operands import Symbols
 from ._record import Definitions, record
+from ._table import html_table, text_table
 from ._tracing import unused
 from ._transforms import formula
 from ._validate import as_float_array
@@ -77,14 +78,13 @@ class Explanation:
     multiplications: dict[str, int]
 
     def __str__(self) -> str:
-        return "\n\n".join(_text(title, table) for title, table in self._tables()) + "\n\n" + self._summary()
+        return "\n\n".join(text_table(title, table) for title, table in self._tables()) + "\n\n" + self._summary()
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return (
-            "".join(_html(title, table) for title, table in self._tables()) + f"<p>{html.escape(self._summary())}</p>"
-        )
+        tables = "".join(html_table(title, table) for title, table in self._tables())
+        return tables + f"<p>{html.escape(self._summary())}</p>"
 
     def to_dot(self) -> str:
         """Return the graph of the nodes in Graphviz's language, edges labelled with one-step partial derivatives."""
@@ -357,19 +357,6 @@ def _short(value: Any) -> str:
         return "0"
     with np.printoptions(precision=5, threshold=12, edgeitems=2, suppress=True):
         return f"{value:.6g}" if value.ndim == 0 else " ".join(np.array2string(value).split())
-
-
-def _text(title: str, table: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    rows = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
-    return "\n".join([title, *rows])
-
-
-def _html(title: str, table: list[list[str]]) -> str:
-    header, *rows = ([html.escape(cell) for cell in row] for row in table)
-    head = "".join(f"<th>{cell}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _escaped(text: str) -> str:

@@ -246,6 +246,36 @@ class Expr(ArrayMethods):
         """
         return compile(self, symbols or None)
 
+    def cost(self, dtype: Any = "float64", /, **sizes: Any) -> Any:
+        """
+        Return what it costs to compute the value at given sizes.
+
+        Parameters
+        ----------
+        dtype : {"float64", "float32"}
+            The precision.
+        **sizes : int or tuple of int
+            Lengths of dimensions and shapes of symbols by name, as in `Function.plan`. Those of symbols that dropped
+            out may be left out.
+
+        Returns
+        -------
+        Plan
+            A table of kernel calls with the totals ``flops``, ``bytes`` and ``memory``.
+
+        Examples
+        --------
+        >>> import matgrad as mg
+        >>> A, x = mg.matrix("A"), mg.vector("x", "n")
+        >>> (A @ x).cost(n=100, A=(50, 100)).flops
+        10000.0
+        """
+        from ._plan import planned
+
+        used = _core.symbol_names(self._node)
+        symbols = {name: node for name, node in self._symbols.items() if name in used}
+        return planned("cost", compiled([self], symbols, True), dtype, sizes, self._symbols)
+
     def _check_names(self, what: str, names: Collection[str]) -> None:
         """Raise TypeError unless all symbols that the value depends on are there, and no unknown ones."""
         check_names(what, [self], names)

@@ -1,0 +1,201 @@
+// Compiled expressions as functions of arrays: what they are made of, and the call.
+#include "bindings/function.h"
+
+#include <algorithm>
+#include <array>
+
+#include "bindings/results.h"
+#include "bindings/without_gil.h"
+#include "expr/build.h"
+
+namespace matgrad::bindings {
+namespace {
+
+constexpr const char* kAdvice = "; .structured(...) keeps a derivative without expanding it";
+
+/// Arguments and results whose addresses need no memory of their own.
+constexpr size_t kFew = 8;
+
+/// A number of values that is known at run time, usually few.
+template <class T>
+class Few {
+ public:
+  explicit Few(size_t count) : size_(count) {
+    if (count > kFew) many_.resize(count);
+  }
+  T* data() { return size_ > kFew ? many_.data() : few_.data(); }
+  T& operator[](size_t k) { return data()[k]; }
+  size_t size() const { return size_; }
+
+ private:
+  size_t size_;
+  std::array<T, kFew> few_{};
+  std::vector<T> many_{};
+};
+
+/// The shape of an argument: an array, or a Python float.
+Shape shape_of(PyObject* argument) {
+  return PyFloat_CheckExact(argument) ? Shape() : ArrayView(argument).shape();
+}
+
+/// The plan for the shapes of the arguments.
+std::shared_ptr<const plan::Plan> find_plan(const Compiled& compiled, PyObject* const* arguments) {
+  const plan::Program& program = compiled.program;
+  const size_t count = program.symbols().size();
+  const auto last = program.last_plan();
+  bool is_same = last != nullptr;
+  for (size_t k = 0; k < count && is_same; ++k) {
+    is_same = std::ranges::equal(shape_of(arguments[k]), last->argument_shapes[k]);
+  }
+  if (is_same) return last;
+  std::vector<plan::Shape> shapes;
+  for (size_t k = 0; k < count; ++k) {
+    const Shape shape = shape_of(arguments[k]);
+    shapes.emplace_back(shape.begin(), shape.end());
+  }
+  return plan_for(compiled, shapes);
+}
+
+/// One call, whose arguments are arrays of T in C order, or Python floats.
+template <class T>
+class Call {
+ public:
+  Call(const Compiled& compiled, PyObject* const* arguments)
+      : compiled_(compiled),
+        arguments_(arguments),
+        plan_(find_plan(compiled, arguments)),
+        count_(compiled.program.results().size()),
+        numbers_(compiled.names.size()),
+        inputs_(compiled.names.size()),
+        outputs_(count_),
+        scalars_(count_),
+        results_(count_),
+        temporaries_(count_) {}
+
+  py::object run(PyObject* out) {
+    require_memory(kFunction, "an intermediate result", plan_->largest, sizeof(T), kAdvice);
+    const int64_t arena[] = {plan_->arena};
+    require_memory(kFunction, "all intermediate results together, an array", arena, sizeof(T), kAdvice);
+    for (size_t k = 0; k < inputs_.size(); ++k) {
+      if (PyFloat_CheckExact(arguments_[k])) {
+        numbers_[k] = T(PyFloat_AS_DOUBLE(arguments_[k]));
+        inputs_[k] = &numbers_[k];
+      } else {
+        inputs_[k] = reinterpret_cast<const T*>(ArrayView(arguments_[k]).data());
+      }
+    }
+    const bool is_given = out != Py_None;
+    if (!compiled_.single) check_out_tuple(kFunction, out, count_);
+    for (size_t k = 0; k < count_; ++k) {
+      prepare_result(k, compiled_.single || !is_given ? out : PyTuple_GET_ITEM(out, k));
+    }
+    if (!compiled_.single && is_given) check_distinct(kFunction, out);
+    if (plan_->work < kKeepGil) {
+      compute();
+    } else {
+      without_gil([this] { compute(); });
+    }
+    for (size_t k = 0; k < count_; ++k) {
+      if (temporaries_[k]) results_[k][py::ellipsis()] = temporaries_[k];
+      if (!results_[k]) results_[k] = new_scalar(scalars_[k]);
+    }
+    if (compiled_.single) return results_[0];
+    py::tuple tuple(count_);
+    for (size_t k = 0; k < count_; ++k) tuple[k] = results_[k];
+    return tuple;
+  }
+
+ private:
+  /// Makes result k, or checks the one given; a new one without axes stays unset and is scalars_[k].
+  void prepare_result(size_t k, PyObject* given) {
+    const plan::Shape& shape = plan_->result_shapes[k];
+    if (given != Py_None) {
+      check_out<T>(kFunction, given, shape);
+      results_[k] = py::reinterpret_borrow<py::object>(given);
+      const ArrayView view(given);
+      if (plan_->can_fail || !view.c_contiguous() || !view.aligned() || overlaps_an_input(view)) {
+        temporaries_[k] = new_array<T>(kFunction, shape);
+      }
+    } else if (!shape.empty()) {
+      results_[k] = new_array<T>(kFunction, shape);
+    }
+    const py::object& written = temporaries_[k] ? temporaries_[k] : results_[k];
+    outputs_[k] = written ? reinterpret_cast<T*>(ArrayView(written.ptr()).data()) : &scalars_[k];
+  }
+
+  bool overlaps_an_input(const ArrayView& out) const {
+    for (size_t k = 0; k < compiled_.names.size(); ++k) {
+      if (!PyFloat_CheckExact(arguments_[k]) && may_overlap(out, ArrayView(arguments_[k]))) return true;
+    }
+    return false;
+  }
+
+  void compute() { compiled_.program.run<T>(*plan_, inputs_.data(), outputs_.data()); }
+
+  const Compiled& compiled_;
+  PyObject* const* arguments_;
+  const std::shared_ptr<const plan::Plan> plan_;
+  const size_t count_;
+  Few<T> numbers_;  ///< Python floats among the arguments
+  Few<const T*> inputs_;
+  Few<T*> outputs_;
+  Few<T> scalars_;  ///< results without axes
+  Few<py::object> results_, temporaries_;
+};
+
+/// Whether all arguments can be read in place as elements of T, and T is the precision of the result.
+template <class T>
+bool readable(const Compiled& compiled, PyObject* const* arguments) {
+  bool any = false;
+  for (size_t k = 0; k < compiled.names.size(); ++k) {
+    if (PyFloat_CheckExact(arguments[k])) continue;
+    if (!is_exact_array(arguments[k])) return false;
+    const ArrayView view(arguments[k]);
+    if (!view.holds<T>() || !view.aligned() || !view.c_contiguous()) return false;
+    any = true;
+  }
+  const auto& program = compiled.program;
+  if (sizeof(T) == 4) return (any || program.contains_array<float>()) && !program.contains_array<double>();
+  return any || program.contains_array<double>() || !program.contains_array<float>();
+}
+
+/// The arguments as C-ordered arrays of one precision; _validate.as_arrays copies, or raises what is wrong with them.
+py::list converted(const Compiled& compiled, PyObject* const* arguments) {
+  py::tuple names(compiled.names.size()), values(compiled.names.size());
+  for (size_t k = 0; k < compiled.names.size(); ++k) {
+    names[k] = compiled.names[k];
+    values[k] = py::reinterpret_borrow<py::object>(arguments[k]);
+  }
+  const py::module_ numpy = py::module_::import("numpy");
+  py::list arrays(py::module_::import("matgrad._validate").attr("as_arrays")(kFunction, names, values));
+  for (size_t k = 0; k < compiled.names.size(); ++k) {
+    if (compiled.program.contains_array<double>())
+      arrays[k] = arrays[k].attr("astype")("float64", py::arg("copy") = false);
+    arrays[k] = numpy.attr("require")(arrays[k], py::none(), "CA");
+  }
+  return arrays;
+}
+
+}  // namespace
+
+py::object call_function(const Compiled& compiled, PyObject* const* arguments, PyObject* out) {
+  if (readable<double>(compiled, arguments)) return Call<double>(compiled, arguments).run(out);
+  if (readable<float>(compiled, arguments)) return Call<float>(compiled, arguments).run(out);
+  const py::list arrays = converted(compiled, arguments);
+  PyObject* const* items = PySequence_Fast_ITEMS(arrays.ptr());
+  if (readable<double>(compiled, items)) return Call<double>(compiled, items).run(out);
+  return Call<float>(compiled, items).run(out);
+}
+
+std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Shape>& shapes) {
+  try {
+    return compiled.program.plan(shapes);
+  } catch (const expr::ShapeError& error) {
+    throw py::value_error(std::string(kFunction) + ": " + error.what());
+  } catch (const plan::TooLarge& error) {
+    require_memory(kFunction, "an array", error.shape, 1, kAdvice);
+    throw;
+  }
+}
+
+}  // namespace matgrad::bindings

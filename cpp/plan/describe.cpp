@@ -1,0 +1,196 @@
+// What a plan computes and what it costs: a row for every kernel call.
+#include "plan/describe.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <map>
+
+#include "expr/op.h"
+
+namespace matgrad::plan {
+namespace {
+
+double iterations(const Nest& nest) {
+  double count = 1;
+  for (const Loop& loop : nest) count *= double(loop.length);
+  return count;
+}
+
+/// The elements of operand k that loops go over.
+double elements(std::initializer_list<const Nest*> nests, size_t k) {
+  double count = 1;
+  for (const Nest* nest : nests) {
+    for (const Loop& loop : *nest) count *= loop.strides[k] == 0 ? 1 : double(loop.length);
+  }
+  return count;
+}
+
+double elements_of_all(std::initializer_list<const Nest*> nests, int operands) {
+  double count = 0;
+  for (int k = 0; k < operands; ++k) count += elements(nests, size_t(k));
+  return count;
+}
+
+/// What it takes to multiply something by a number.
+double scaling(double number) {
+  return number == 1 || number == -1 ? 0 : 1;
+}
+
+/// What each kind of step costs.
+struct CostOf {
+  Cost operator()(const Elementwise& step) const {
+    double flops = 1;
+    switch (step.op) {
+      case RowOp::Fill:
+      case RowOp::Select:
+        flops = 0;
+        break;
+      case RowOp::Scale:
+        flops = scaling(step.a);
+        break;
+      case RowOp::Combine:
+        flops = 1 + scaling(step.a) + scaling(step.b);
+        break;
+      case RowOp::Multiply:
+        flops = 1 + scaling(step.a);
+        break;
+      default:
+        break;
+    }
+    return {flops * iterations(step.nest), elements_of_all({&step.nest}, step.operands)};
+  }
+  Cost operator()(const SumOfProducts& step) const {
+    const double sums = iterations(step.kept);
+    return {sums * (iterations(step.summed) * (step.operands - 1) + scaling(step.scale)),
+            elements_of_all({&step.kept, &step.summed}, step.operands)};
+  }
+  Cost operator()(const MatrixProduct& step) const {
+    const double m = double(step.rows), n = double(step.columns), k = double(step.k);
+    const double sizes[] = {m * n, m * k, k * n};
+    double count = 0;
+    for (size_t operand = 0; operand < 3; ++operand) {
+      count += sizes[operand] * elements({&step.batch, &step.summed}, operand);
+    }
+    return {iterations(step.batch) * m * n * (2 * k * iterations(step.summed) + scaling(step.scale)), count};
+  }
+  Cost operator()(const RowReduction& step) const {
+    const double all = double(step.count) * double(step.length);
+    return {step.reduction == expr::Reduction::LogSumExp ? 2 * all : all, all + double(step.count)};
+  }
+  Cost operator()(const Factorize& step) const {
+    const double n = double(step.n), count = double(step.count);
+    return {count * n * n * n * 2 / 3, 2 * count * n * n};
+  }
+  Cost operator()(const Determinant& step) const {
+    const double n = double(step.n), count = double(step.count);
+    return {count * n, count * (n + 1)};
+  }
+  Cost operator()(const Solve& step) const {
+    const double n = double(step.n), count = double(step.count), columns = double(step.columns);
+    return {count * 2 * n * n * columns, count * (n * n + 2 * n * columns)};
+  }
+};
+
+std::string joined(std::initializer_list<int64_t> lengths) {
+  std::string text;
+  for (int64_t length : lengths) text.append(text.empty() ? "" : "×").append(std::to_string(length));
+  return text;
+}
+
+std::string joined(const Nest& nest) {
+  std::string text;
+  for (const Loop& loop : nest) text.append(text.empty() ? "" : "×").append(std::to_string(loop.length));
+  return text.empty() ? "1" : text;
+}
+
+std::string stack(const std::string& count, const std::string& sizes) {
+  return count == "1" ? sizes : count + " of " + sizes;
+}
+
+/// What each kind of step is called, and its sizes.
+struct NameOf {
+  using Name = std::pair<std::string, std::string>;
+
+  Name operator()(const Elementwise& step) const {
+    static constexpr const char* kNames[] = {"fill", "scale", "combine", "multiply", "divide", "power", "select"};
+    const char* name = step.op == RowOp::Map                    ? step.function->name
+                       : step.op == RowOp::Scale && step.a == 1 ? "copy"
+                                                                : kNames[size_t(step.op)];
+    return {name, joined(step.nest)};
+  }
+  Name operator()(const SumOfProducts& step) const {
+    const std::string sums = joined(step.kept), terms = joined(step.summed);
+    if (step.operands == 2) return {"sum", stack(sums, terms)};
+    return {"dot", stack(sums, terms)};
+  }
+  Name operator()(const MatrixProduct& step) const {
+    return {"gemm", stack(joined(step.batch), (step.summed.empty() ? "" : joined(step.summed) + " sums of ") +
+                                                  joined({step.rows, step.columns, step.k}))};
+  }
+  Name operator()(const RowReduction& step) const {
+    static constexpr const char* kNames[] = {"max", "min", "prod", "logsumexp"};
+    return {kNames[size_t(step.reduction)], stack(std::to_string(step.count), std::to_string(step.length))};
+  }
+  Name operator()(const Factorize& step) const { return {"factorize", matrices(step.count, step.n, step.n)}; }
+  Name operator()(const Determinant& step) const { return {"determinant", matrices(step.count, step.n, step.n)}; }
+  Name operator()(const Solve& step) const {
+    return {step.identity ? "invert" : "solve", matrices(step.count, step.n, step.columns)};
+  }
+  static std::string matrices(int64_t count, int64_t rows, int64_t columns) {
+    return stack(std::to_string(count), joined({rows, columns}));
+  }
+};
+
+/// What buffers are called.
+class BufferNames {
+ public:
+  BufferNames(const Plan& plan, const std::vector<std::string>& inputs) : plan_(plan), inputs_(inputs) {}
+
+  std::string of(const Place& place) {
+    const Buffers& buffers = plan_.buffers;
+    const int k = place.buffer;
+    if (k < buffers.inputs) return inputs_[size_t(k)];
+    if (k < buffers.array(0)) return buffers.results == 1 ? "result" : "result " + std::to_string(k - buffers.inputs);
+    if (k < buffers.numbers()) return "constant";
+    if (k == buffers.numbers()) return "number";
+    const auto [known, is_new] = numbers_.insert({{k, place.offset}, numbers_.size() + 1});
+    return std::string("t").append(std::to_string(known->second));
+  }
+
+  /// "x, y → z": the first place is the result.
+  std::string of_operands(const Place* places, int count) {
+    std::string text;
+    for (int k = 1; k < count; ++k) text.append(k == 1 ? "" : ", ").append(of(places[k]));
+    return text + (text.empty() ? "→ " : " → ") + of(places[0]);
+  }
+
+ private:
+  const Plan& plan_;
+  const std::vector<std::string>& inputs_;
+  std::map<std::pair<int, int64_t>, size_t> numbers_{};
+};
+
+}  // namespace
+
+Cost cost(const Step& step) {
+  return std::visit(CostOf{}, step);
+}
+
+std::vector<Row> describe(const Plan& plan, const std::vector<std::string>& names) {
+  BufferNames buffers(plan, names);
+  std::vector<Row> rows;
+  for (const Step& step : plan.steps) {
+    Row& row = rows.emplace_back();
+    std::tie(row.kernel, row.sizes) = std::visit(NameOf{}, step);
+    row.operands =
+        std::visit([&](const auto& known) { return buffers.of_operands(known.places.data(), known.operands); }, step);
+    row.cost = cost(step);
+  }
+  return rows;
+}
+
+double memory(const Plan& plan) {
+  return double(plan.arena) + double(plan.numbers.size());
+}
+
+}  // namespace matgrad::plan

@@ -32,11 +32,27 @@ template <class T>
 struct Right {
   const T* data;
   int64_t row, block;
+  /// Register v of V of the row that begins there.
+  template <int V>
+  MATGRAD_INLINE Vec<T> read(const T* from, int v) const {
+    return load(from + v * block);
+  }
+};
+
+/// A right factor with contiguous rows of which the last register has only `last` lanes.
+template <class T>
+struct PartialRight {
+  const T* data;
+  int64_t row, last;
+  template <int V>
+  MATGRAD_INLINE Vec<T> read(const T* from, int v) const {
+    return v < V - 1 ? load(from + v * kLanes<T>) : load_first(from + v * kLanes<T>, last);
+  }
 };
 
 /// sum[i][v] += Σ_k A[i,k] B[k,v] for a tile of R rows and V registers, or -= if Negative.
-template <class T, int R, int V, bool Negative = false>
-MATGRAD_INLINE void multiply_into(int64_t k_blocks, const Left<T>& a, const Right<T>& b, Vec<T> (&sum)[R][V]) {
+template <class T, int R, int V, bool Negative = false, class RightFactor = Right<T>>
+MATGRAD_INLINE void multiply_into(int64_t k_blocks, const Left<T>& a, const RightFactor& b, Vec<T> (&sum)[R][V]) {
   const T* b_row = b.data;
   for (int64_t block = 0; block < k_blocks; ++block) {
     const T* a_row[R];
@@ -44,7 +60,7 @@ MATGRAD_INLINE void multiply_into(int64_t k_blocks, const Left<T>& a, const Righ
     for (int64_t k = 0, column = 0; k < a.inner; ++k, column += a.column, b_row += b.row) {
       Vec<T> right[V];
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) right[v] = load(b_row + v * b.block);
+      for (int v = 0; v < V; ++v) right[v] = b.template read<V>(b_row, v);
 #pragma GCC unroll 8
       for (int i = 0; i < R; ++i) {
         Vec<T> left = broadcast(a_row[i][column]);

@@ -168,12 +168,32 @@ struct ObservedKernels {
                    const T* U, const T* Vt, T* UG, T* VtG);
 };
 
+/// A product of matrices, C = scale A diag(d) B + shift D with rows×columns C: element (i, p) of A is
+/// A[i * a_row + p * a_column] and (p, j) of B is B[p * b_row + j * b_column], p < k. D may be C.
+template <class T>
+struct Product {
+  int64_t rows, columns, k;
+  const T* A;
+  int64_t a_row, a_column;
+  const T* B;
+  int64_t b_row, b_column;
+  const T* d = nullptr;  ///< all ones if it is null
+  int64_t d_step = 0;
+  T scale = 1;
+  T* C;
+  int64_t ldc;
+  T shift = 0;
+  const T* D = nullptr;  ///< not read if shift is 0
+  int64_t ldd = 0;
+  int64_t below = INT64_MAX / 2;  ///< elements (i, j) with i > j + below needn't be computed
+};
+
 /// Products of matrices (product-inl.h).
 template <class T>
 struct ProductKernels {
-  /// C = scale A B, or C += scale A B, with C rows×columns; element (i, p) of A is A[i * a_row + p * a_column], p < k.
-  void (*multiply)(int64_t rows, int64_t columns, int64_t k, const T* A, int64_t a_row, int64_t a_column, const T* B,
-                   int64_t ldb, T scale, bool accumulate, T* C, int64_t ldc);
+  /// `scratch` has room for scratch_size elements. It may be null if d is and b_column is 1.
+  void (*multiply)(const Product<T>& product, T* scratch);
+  int64_t scratch_size;
 };
 
 /// Everything compiled for one instruction set and one precision.

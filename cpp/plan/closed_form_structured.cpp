@@ -32,8 +32,23 @@ void factorization_hessian(const Problems<T>& problems) {
       std::fill(core + first * r, core + last * r, T(0));
       for (int64_t row = 0; row < n; row += kBlock) {
         const T* block = U + row * ldu;
-        product.multiply(last - first, r, std::min(kBlock, n - row), block + first, 1, ldu, block, ldu, T(2), true,
-                         core + first * r, r);
+        T* rows = core + first * r;
+        product.multiply({.rows = last - first,
+                          .columns = r,
+                          .k = std::min(kBlock, n - row),
+                          .A = block + first,
+                          .a_row = 1,
+                          .a_column = ldu,
+                          .B = block,
+                          .b_row = ldu,
+                          .b_column = 1,
+                          .scale = 2,
+                          .C = rows,
+                          .ldc = r,
+                          .shift = 1,
+                          .D = rows,
+                          .ldd = r},
+                         nullptr);
       }
     });
   }
@@ -47,10 +62,21 @@ void core_product(const Problems<T>& problems) {
   for (int64_t p = 0; p < problems.count; ++p) {
     const T *core = problems.input(0, p), *v = problems.input(1, p);
     T* result = problems.output(0, p);
-    threads::parallel_ranges(
-        columns, lines_per_chunk(rows * k), [&, rows = rows, k = k, columns = columns](int64_t first, int64_t last) {
-          product.multiply(rows, last - first, k, core, ldc, 1, v + first, ldv, T(1), false, result + first, columns);
-        });
+    threads::parallel_ranges(columns, lines_per_chunk(rows * k),
+                             [&, rows = rows, k = k, columns = columns](int64_t first, int64_t last) {
+                               product.multiply({.rows = rows,
+                                                 .columns = last - first,
+                                                 .k = k,
+                                                 .A = core,
+                                                 .a_row = ldc,
+                                                 .a_column = 1,
+                                                 .B = v + first,
+                                                 .b_row = ldv,
+                                                 .b_column = 1,
+                                                 .C = result + first,
+                                                 .ldc = columns},
+                                                nullptr);
+                             });
   }
 }
 

@@ -66,12 +66,17 @@ struct CostOf {
   }
   Cost operator()(const MatrixProduct& step) const {
     const double m = double(step.rows), n = double(step.columns), k = double(step.k);
-    const double sizes[] = {m * n, m * k, k * n};
+    const double sizes[] = {m * n, m * k, k * n, step.shift == 0 ? 0 : m * n, k};
     double count = 0;
-    for (size_t operand = 0; operand < 3; ++operand) {
+    for (size_t operand = 0; operand < size_t(step.operands); ++operand) {
       count += sizes[operand] * elements({&step.batch, &step.summed}, operand);
     }
-    return {iterations(step.batch) * m * n * (2 * k * iterations(step.summed) + scaling(step.scale)), count};
+    const double terms = k * iterations(step.summed), entries = step.symmetric ? n * (n + 1) / 2 : m * n;
+    const double scaled = step.operands == 5 ? n * terms : 0, added = step.shift == 0 ? 0 : 1 + scaling(step.shift);
+    return {iterations(step.batch) * (entries * (2 * terms + scaling(step.scale) + added) + scaled), count};
+  }
+  Cost operator()(const Mirror& step) const {
+    return {0, iterations(step.batch) * double(step.n) * double(step.n - 1)};
   }
   Cost operator()(const RowReduction& step) const {
     const double all = double(step.count) * double(step.length);
@@ -124,9 +129,11 @@ struct NameOf {
     return {"dot", stack(sums, terms)};
   }
   Name operator()(const MatrixProduct& step) const {
-    return {"gemm", stack(joined(step.batch), (step.summed.empty() ? "" : joined(step.summed) + " sums of ") +
+    return {step.symmetric ? "syrk" : "gemm",
+            stack(joined(step.batch), (step.summed.empty() ? "" : joined(step.summed) + " sums of ") +
                                                   joined({step.rows, step.columns, step.k}))};
   }
+  Name operator()(const Mirror& step) const { return {"mirror", stack(joined(step.batch), joined({step.n, step.n}))}; }
   Name operator()(const RowReduction& step) const {
     static constexpr const char* kNames[] = {"max", "min", "prod", "logsumexp"};
     return {kNames[size_t(step.reduction)], stack(std::to_string(step.count), std::to_string(step.length))};

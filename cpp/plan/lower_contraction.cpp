@@ -277,7 +277,7 @@ class Contractor {
       std::swap(a, b);
       std::swap(left, right);
     };
-    // The columns of the result run along one label, along which b must be contiguous, too.
+    // The columns of the result run along one label, along which it is contiguous.
     Operand result;
     if (target != nullptr) {
       result = *target;
@@ -295,12 +295,6 @@ class Contractor {
       for (int label : by_descending_stride(b, right)) labels.push_back(label);
       result = fresh(labels);
     }
-    int column = contiguous_label(result, right);
-    if (b.strides[size_t(column)] != 1) {
-      std::vector<int> labels = by_descending_stride(b, b.labels() & ~bit(column));
-      labels.push_back(column);
-      b = copied(b, labels);
-    }
     Lengths lengths = lengths_;
     auto longest = [&](Set labels) {
       int longest = -1;
@@ -311,7 +305,7 @@ class Contractor {
     };
     const Set rows = join_labels(lengths, left, {&result, &a}), columns = join_labels(lengths, right, {&result, &b});
     const Set inner = join_labels(lengths, summed, {&a, &b}), outer = join_labels(lengths, batch, {&result, &a, &b});
-    column = contiguous_label(result, columns);
+    const int column = contiguous_label(result, columns);
     const int row = longest(rows), k = longest(inner);
     MatrixProduct step{.rows = lengths[size_t(row)],
                        .columns = lengths[size_t(column)],
@@ -319,7 +313,8 @@ class Contractor {
                        .ldc = result.strides[size_t(row)],
                        .a_row = a.strides[size_t(row)],
                        .a_column = a.strides[size_t(k)],
-                       .ldb = b.strides[size_t(k)],
+                       .b_row = b.strides[size_t(k)],
+                       .b_column = b.strides[size_t(column)],
                        .scale = scale,
                        .places = {result.place, a.place, b.place}};
     const Set loops = outer | (rows & ~bit(row)) | (columns & ~bit(column));

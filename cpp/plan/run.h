@@ -18,6 +18,8 @@ void run(const SumOfProducts& step, const Pointers<T>& at);
 template <class T>
 void run(const MatrixProduct& step, const Pointers<T>& at);
 template <class T>
+void run(const Mirror& step, const Pointers<T>& at);
+template <class T>
 void run(const RowReduction& step, const Pointers<T>& at);
 template <class T>
 void run(const Factorize& step, const Pointers<T>& at);

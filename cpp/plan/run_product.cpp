@@ -1,215 +1,199 @@
-// Sums of products, and products of matrices. Long sums are made of shorter ones, so that rounding errors stay small;
-// which ones depends on the sizes alone.
+// Products of matrices, cut into tiles of C, and where that has few of them into parts of k; both depend on sizes
+// alone.
 #include <algorithm>
-#include <functional>
 
 #include "kernels/dispatch.h"
 #include "plan/rows.h"
 #include "plan/run.h"
+#include "plan/scratch.h"
 
 namespace matgrad::plan {
 namespace {
 
-/// Terms that are added one after another.
-constexpr int64_t kTerms = 256;
-/// Elements of a row of sums.
-constexpr int64_t kSums = 512;
-
-/// Elements of a row whose sum is one of a kernel's.
-constexpr int64_t kDotLength = 4096;
-
-/// Σ x[i] y[i], or Σ x[i], for a row. Sums of parts are added in double precision.
-template <class T>
-double dot(int operands, int64_t n, const Pointers<T>& at, const Steps& strides) {
-  const auto& table = kernels::table<T>();
-  double total = 0;
-  // The result isn't part of the row.
-  Pointers<T> factors = at;
-  Steps steps = strides;
-  factors[0] = at[1];
-  steps[0] = 1;
-  run_row<T>(n, operands, factors, steps, [&](int64_t count, const Pointers<T>& row, const Steps& step) {
-    T sum = 0;
-    if (operands == 3 && (count == 1 || (step[1] != 0 && step[2] != 0))) {
-      sum = table.reduce.dot(count, row[1], row[2]);
-    } else if (operands == 2) {
-      sum = step[1] == 0 ? T(count) * *row[1] : table.arithmetic.sum(count, row[1]);
-    } else {
-      const size_t repeated = step[1] == 0 ? 1 : 2;
-      sum = *row[repeated] * table.arithmetic.sum(count, row[3 - repeated]);
-    }
-    total += sum;
-  });
-  return total;
-}
-
-/// One sum, whose longest part are rows.
-template <class T>
-double sum_by_dots(const SumOfProducts& step, const Pointers<T>& base) {
-  if (step.summed.empty()) return dot<T>(step.operands, 1, base, Steps{});
-  const Loop& inner = step.summed.back();
-  const size_t depth = step.summed.size() - 1;
-  auto row = [&](const Pointers<T>& at) {
-    return reduce_ranges(
-        inner.length,
-        [&](int64_t first, int64_t last) {
-          Pointers<T> part = at;
-          for (size_t k = 1; k < kMaxOperands; ++k) part[k] += first * inner.strides[k];
-          double total = 0;
-          for (int64_t begin = first; begin < last; begin += kDotLength) {
-            total += dot<T>(step.operands, std::min(kDotLength, last - begin), part, inner.strides);
-            for (size_t k = 1; k < kMaxOperands; ++k) part[k] += kDotLength * inner.strides[k];
-          }
-          return total;
-        },
-        std::plus<>());
-  };
-  if (depth == 0) return row(base);
-  const int64_t rows = iterations(step.summed, depth);
-  Odometer<T> outer(step.summed, depth, base);
-  double total = 0;
-  for (int64_t k = 0; k < rows; ++k, outer.next()) total += row(outer.pointers());
-  return total;
-}
-
-/// A row of sums, of which one term after another is added: at[0] = scale Σ …
-template <class T>
-void sum_of_rows(const SumOfProducts& step, int64_t n, const Pointers<T>& base, const Steps& strides) {
-  const auto& arithmetic = kernels::table<T>().arithmetic;
-  const int64_t terms = iterations(step.summed, step.summed.size());
-  const T one = 1;
-  alignas(64) T total[kSums], part[kSums];
-  std::fill_n(total, n, T(0));
-  Odometer<T> outer(step.summed, step.summed.size(), base);
-  for (int64_t first = 0; first < terms; first += kTerms) {
-    std::fill_n(part, n, T(0));
-    for (int64_t k = first; k < std::min(terms, first + kTerms); ++k, outer.next()) {
-      Pointers<T> at = outer.pointers();
-      Steps steps = strides;
-      if (step.operands == 2) at[2] = const_cast<T*>(&one), steps[2] = 0;
-      // The sums are contiguous; operands that aren't are gathered a piece at a time.
-      at[0] = part;
-      steps[0] = 1;
-      run_row<T>(n, 3, at, steps, [&](int64_t count, const Pointers<T>& row, const Steps& step) {
-        arithmetic.multiply_add(count, row[1], step[1], row[2], step[2], row[0]);
-      });
-    }
-    for (int64_t i = 0; i < n; ++i) total[i] += part[i];
-  }
-  for (int64_t i = 0; i < n; ++i) base[0][i * strides[0]] = T(step.scale) * total[i];
-}
-
 /// Multiplications that are a chunk of work: some 15 µs.
 constexpr int64_t kProductsPerChunk = 1 << 18;
+/// Rows and columns of a tile, and terms of a part of k, at least; where there are fewer than that many tiles k is cut.
+constexpr int64_t kLeastLines = 192, kLeastTerms = 1024, kFewTiles = 4;
 
-/// The right factor of a product of at least that many rows is copied, that many columns at a time, so that its rows
-/// are next to each other.
-constexpr int64_t kPackedRows = 64;
-template <class T>
-constexpr int64_t kPackedColumns = 256 / sizeof(T);
+/// [0, length) in pieces that are as equal as multiples of `unit` allow.
+struct Cut {
+  Cut(int64_t length, int64_t pieces, int64_t unit)
+      : length(length), width(std::max<int64_t>(1, (length + pieces * unit - 1) / (pieces * unit) * unit)) {}
+  int64_t length, width;
+  int64_t pieces() const { return (length + width - 1) / width; }
+  int64_t begin(int64_t piece) const { return piece * width; }
+  int64_t size(int64_t piece) const { return std::min(width, length - piece * width); }
+};
 
-/// The fewest rows, or columns, of a chunk of work where a product has more.
-constexpr int64_t kLeastLines = 128;
+/// How the products of a step are cut.
+struct Cuts {
+  Cut rows, columns, terms;
+};
 
-/// How many of `lines` rows or columns are a chunk of work, each being that many multiplications: a multiple of 32.
-int64_t lines_per_chunk(int64_t multiplications) {
-  return std::max<int64_t>(1, kProductsPerChunk / (32 * std::max<int64_t>(1, multiplications))) * 32;
+Cuts cuts_of(const MatrixProduct& step, int64_t outer) {
+  // Rows of whole register tiles, columns of whole registers.
+  constexpr int64_t kRows = 12, kColumns = 32;
+  const int64_t work = step.rows * step.columns * step.k * outer;
+  const int64_t most = std::max<int64_t>(1, work / kProductsPerChunk);
+  auto pieces = [&](int64_t length) { return std::clamp<int64_t>(length / kLeastLines, 1, most); };
+  const Cut rows(step.rows, pieces(step.rows), kRows);
+  const Cut columns(step.columns, std::min(pieces(step.columns), std::max<int64_t>(1, most / rows.pieces())), kColumns);
+  const int64_t parts = outer > 1 || rows.pieces() * columns.pieces() >= kFewTiles
+                            ? 1
+                            : std::clamp<int64_t>(step.k / kLeastTerms, 1, std::min<int64_t>(most, 2 * kFewTiles));
+  return {rows, columns, Cut(step.k, parts, 1)};
 }
 
-/// Rows [i0, i1) and columns [j0, j1) of one product.
 template <class T>
-void multiply_block(const MatrixProduct& step, const Pointers<T>& at, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
-  const auto& product = kernels::table<T>().product;
-  T* C = at[0] + i0 * step.ldc + j0;
-  const int64_t outer = iterations(step.summed, step.summed.size());
-  Odometer<T> walk(step.summed, step.summed.size(), at);
-  bool accumulate = false;
-  for (int64_t block = 0; block < outer; ++block, walk.next()) {
-    const T* A = walk.pointers()[1] + i0 * step.a_row;
-    const T* B = walk.pointers()[2] + j0;
-    for (int64_t k = 0; k < step.k; k += kTerms, accumulate = true) {
-      const int64_t terms = std::min(kTerms, step.k - k);
-      const T *left = A + k * step.a_column, *right = B + k * step.ldb;
-      if (i1 - i0 < kPackedRows || step.ldb <= kPackedColumns<T>) {
-        product.multiply(i1 - i0, j1 - j0, terms, left, step.a_row, step.a_column, right, step.ldb, T(step.scale),
-                         accumulate, C, step.ldc);
-        continue;
-      }
-      alignas(64) T packed[kTerms * kPackedColumns<T>];
-      for (int64_t j = 0; j < j1 - j0; j += kPackedColumns<T>) {
-        const int64_t columns = std::min(kPackedColumns<T>, j1 - j0 - j);
-        for (int64_t p = 0; p < terms; ++p) {
-          std::copy_n(right + p * step.ldb + j, columns, packed + p * kPackedColumns<T>);
-        }
-        product.multiply(i1 - i0, columns, terms, left, step.a_row, step.a_column, packed, kPackedColumns<T>,
-                         T(step.scale), accumulate, C + j, step.ldc);
+void multiply(const kernels::Product<T>& product) {
+  static thread_local Scratch scratch;
+  const auto& kernels = kernels::table<T>().product;
+  kernels.multiply(product, scratch.get<T>(size_t(kernels.scratch_size)));
+}
+
+/// The whole product at these operands, over the first block that is summed.
+template <class T>
+kernels::Product<T> product_at(const MatrixProduct& step, const Pointers<T>& at) {
+  return {.rows = step.rows,
+          .columns = step.columns,
+          .k = step.k,
+          .A = at[1],
+          .a_row = step.a_row,
+          .a_column = step.a_column,
+          .B = at[2],
+          .b_row = step.b_row,
+          .b_column = step.b_column,
+          .d = step.operands == 5 ? at[4] : nullptr,
+          .d_step = step.d_step,
+          .scale = T(step.scale),
+          .C = at[0],
+          .ldc = step.ldc,
+          .shift = T(step.shift),
+          .D = at[3],
+          .ldd = step.ldd,
+          .below = step.symmetric ? 0 : INT64_MAX / 2};
+}
+
+/// The part of a product in a tile of C.
+template <class T>
+kernels::Product<T> tile_of(kernels::Product<T> product, const Cut& rows, int64_t row, const Cut& columns,
+                            int64_t column) {
+  const int64_t i = rows.begin(row), j = columns.begin(column);
+  product.rows = rows.size(row);
+  product.columns = columns.size(column);
+  product.A += i * product.a_row;
+  product.B += j * product.b_column;
+  product.C += i * product.ldc + j;
+  product.D += i * product.ldd + j;
+  product.below += j - i;
+  return product;
+}
+
+template <class T>
+bool is_above(const kernels::Product<T>& tile) {
+  return tile.below + tile.columns > 0;
+}
+
+/// The part of a product over some terms.
+template <class T>
+kernels::Product<T> part_of(kernels::Product<T> product, const Cut& terms, int64_t part) {
+  const int64_t p = terms.begin(part);
+  product.k = terms.size(part);
+  product.A += p * product.a_column;
+  product.B += p * product.b_row;
+  if (product.d) product.d += p * product.d_step;
+  return product;
+}
+
+/// C from its first part, which is there, and the others: C += Σ_p parts[p].
+template <class T>
+void add_parts(const kernels::Product<T>& product, int64_t parts, const T* from) {
+  const auto& arithmetic = kernels::table<T>().arithmetic;
+  const int64_t size = product.rows * product.columns;
+  threads::parallel_ranges(product.rows, problems_per_chunk(product.columns * parts), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      T* c = product.C + i * product.ldc;
+      const int64_t begin = std::clamp<int64_t>(i - product.below, 0, product.columns);
+      for (int64_t part = 0; part < parts; ++part) {
+        const T* row = from + part * size + i * product.columns;
+        arithmetic.combine(product.columns - begin, T(1), c + begin, 1, T(1), row + begin, 1, c + begin);
       }
     }
-  }
+  });
+}
+
+/// One product whose k is cut: every part but the first has sums of its own, which are added in the end.
+template <class T>
+void run_in_parts(const Cuts& cuts, const kernels::Product<T>& product) {
+  static thread_local Scratch scratch;
+  const int64_t parts = cuts.terms.pieces(), size = product.rows * product.columns;
+  T* sums = scratch.get<T>(size_t((parts - 1) * size));
+  const int64_t tiles = cuts.rows.pieces() * cuts.columns.pieces();
+  threads::parallel_for(parts * tiles, [&](int64_t item) {
+    const int64_t part = item / tiles, tile = item % tiles;
+    kernels::Product<T> some = part_of(product, cuts.terms, part);
+    if (part > 0) {
+      some.C = sums + (part - 1) * size;
+      some.ldc = product.columns;
+      some.shift = 0;
+    }
+    some = tile_of(some, cuts.rows, tile / cuts.columns.pieces(), cuts.columns, tile % cuts.columns.pieces());
+    if (is_above(some)) multiply(some);
+  });
+  add_parts(product, parts - 1, sums);
 }
 
 }  // namespace
 
 template <class T>
-void run(const SumOfProducts& step, const Pointers<T>& base) {
-  if (step.by_dots) {
-    const size_t depth = step.kept.size();
-    const int64_t sums = iterations(step.kept, depth), terms = iterations(step.summed, step.summed.size());
-    if (sums == 1) {
-      *base[0] = T(step.scale * sum_by_dots(step, base));
-      return;
-    }
-    threads::parallel_ranges(sums, problems_per_chunk(terms), [&](int64_t first, int64_t last) {
-      Odometer<T> walk(step.kept, depth, base, first);
-      for (int64_t k = first; k < last; ++k, walk.next()) {
-        *walk.pointers()[0] = T(step.scale * sum_by_dots(step, walk.pointers()));
-      }
-    });
-    return;
+void run(const MatrixProduct& step, const Pointers<T>& at) {
+  const int64_t outer = iterations(step.summed, step.summed.size());
+  if (step.batch.empty() && outer == 1 && step.rows * step.columns * step.k <= kProductsPerChunk) {
+    return multiply(product_at(step, at));
   }
-  const Loop& inner = step.kept.back();
-  const size_t depth = step.kept.size() - 1;
-  const int64_t pieces = (inner.length + kSums - 1) / kSums, items = iterations(step.kept, depth) * pieces;
-  const int64_t terms = iterations(step.summed, step.summed.size());
-  threads::parallel_ranges(items, problems_per_chunk(terms * std::min(inner.length, kSums)),
-                           [&](int64_t first, int64_t last) {
-                             for (int64_t item = first; item < last; ++item) {
-                               Pointers<T> at = Odometer<T>(step.kept, depth, base, item / pieces).pointers();
-                               const int64_t begin = item % pieces * kSums;
-                               for (size_t k = 0; k < kMaxOperands; ++k) at[k] += begin * inner.strides[k];
-                               sum_of_rows(step, std::min(kSums, inner.length - begin), at, inner.strides);
-                             }
-                           });
+  const Cuts cuts = cuts_of(step, outer);
+  const int64_t products = iterations(step.batch, step.batch.size());
+  if (cuts.terms.pieces() > 1 && products == 1) return run_in_parts(cuts, product_at(step, at));
+  const int64_t tiles = cuts.rows.pieces() * cuts.columns.pieces();
+  const int64_t work = step.rows * step.columns * step.k * outer / tiles;
+  threads::parallel_ranges(
+      products * tiles, std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, work)),
+      [&](int64_t first, int64_t last) {
+        Odometer<T> batch(step.batch, step.batch.size(), at, first / tiles);
+        for (int64_t item = first; item < last; ++item) {
+          Odometer<T> walk(step.summed, step.summed.size(), batch.pointers());
+          const int64_t row = item % tiles / cuts.columns.pieces(), column = item % tiles % cuts.columns.pieces();
+          for (int64_t block = 0; block < outer; ++block, walk.next()) {
+            kernels::Product<T> tile = tile_of(product_at(step, walk.pointers()), cuts.rows, row, cuts.columns, column);
+            if (block > 0) tile.D = tile.C, tile.ldd = tile.ldc, tile.shift = 1;
+            if (is_above(tile)) multiply(tile);
+          }
+          if ((item + 1) % tiles == 0) batch.next();
+        }
+      });
 }
 
 template <class T>
-void run(const MatrixProduct& step, const Pointers<T>& base) {
-  if (step.batch.empty() && step.rows * step.columns * step.k <= kProductsPerChunk) {
-    return multiply_block(step, base, 0, step.rows, 0, step.columns);
-  }
-  // Products are cut along the longer side of their results.
-  const int64_t products = iterations(step.batch, step.batch.size());
-  const int64_t summed = step.k * iterations(step.summed, step.summed.size());
-  const bool by_rows = step.rows >= step.columns;
-  const int64_t length = by_rows ? step.rows : step.columns;
-  const int64_t width =
-      std::min(length, std::max(kLeastLines, lines_per_chunk((by_rows ? step.columns : step.rows) * summed)));
-  const int64_t pieces = (length + width - 1) / width, work = step.rows * step.columns * summed;
-  threads::parallel_ranges(products * pieces, std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, work)),
-                           [&](int64_t first, int64_t last) {
-                             for (int64_t item = first; item < last; ++item) {
-                               const Pointers<T> at =
-                                   Odometer<T>(step.batch, step.batch.size(), base, item / pieces).pointers();
-                               const int64_t begin = item % pieces * width, end = std::min(length, begin + width);
-                               multiply_block(step, at, by_rows ? begin : 0, by_rows ? end : step.rows,
-                                              by_rows ? 0 : begin, by_rows ? step.columns : end);
-                             }
-                           });
+void run(const Mirror& step, const Pointers<T>& at) {
+  const auto& arithmetic = kernels::table<T>().arithmetic;
+  const int64_t blocks = (step.n + kTile - 1) / kTile, matrices = iterations(step.batch, step.batch.size());
+  threads::parallel_ranges(matrices * blocks, problems_per_chunk(kTile * step.n), [&](int64_t first, int64_t last) {
+    for (int64_t item = first; item < last; ++item) {
+      T* matrix = Odometer<T>(step.batch, step.batch.size(), at, item / blocks).pointers()[0];
+      const int64_t i = item % blocks * kTile, height = std::min(kTile, step.n - i);
+      for (int64_t row = i; row < i + height; ++row) {
+        for (int64_t j = i; j < row; ++j) matrix[row * step.ld + j] = matrix[j * step.ld + row];
+      }
+      for (int64_t j = 0; j < i; j += kTile) {
+        arithmetic.transpose(kTile, height, matrix + j * step.ld + i, step.ld, matrix + i * step.ld + j, step.ld);
+      }
+    }
+  });
 }
 
-template void run(const SumOfProducts&, const Pointers<float>&);
-template void run(const SumOfProducts&, const Pointers<double>&);
 template void run(const MatrixProduct&, const Pointers<float>&);
 template void run(const MatrixProduct&, const Pointers<double>&);
+template void run(const Mirror&, const Pointers<float>&);
+template void run(const Mirror&, const Pointers<double>&);
 
 }  // namespace matgrad::plan

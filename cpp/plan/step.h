@@ -64,15 +64,25 @@ struct SumOfProducts {
   bool by_dots = true;  ///< whether the innermost loop is the last of `summed`, else it is the last of `kept`
 };
 
-/// C = scale A B for every C of a batch, and for k running over blocks `summed`, too. places are C, A, B. C and B have
-/// unit stride along columns.
+/// C = scale A diag(d) B + shift D for every C of a batch, A diag(d) B being summed over blocks `summed`, too. places
+/// are C, A, B, D, d. C and D have unit stride along columns, A and B any strides. D may be C; where there is only d,
+/// places[3] is that of C. A `symmetric` C is computed on and above its diagonal only, and a Mirror has to follow.
 struct MatrixProduct {
-  static constexpr int operands = 3;
+  int operands = 3;  ///< 4 with D, 5 with d
   int64_t rows = 0, columns = 0, k = 0;
-  int64_t ldc = 0, a_row = 0, a_column = 0, ldb = 0;
-  double scale = 1;
+  int64_t ldc = 0, a_row = 0, a_column = 0, b_row = 0, b_column = 0, ldd = 0, d_step = 0;
+  double scale = 1, shift = 0;
+  bool symmetric = false;
   std::array<Place, kMaxOperands> places{};
   Nest batch{}, summed{};
+};
+
+/// Copies what is above the diagonals of the n×n matrices of a batch to below them.
+struct Mirror {
+  static constexpr int operands = 1;
+  int64_t n = 0, ld = 0;
+  std::array<Place, kMaxOperands> places{};
+  Nest batch{};
 };
 
 /// A reduction of `count` contiguous rows; places are result and operand.
@@ -108,7 +118,8 @@ struct Solve {
 };
 
 /// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
-using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, RowReduction, Factorize, Determinant, Solve>;
+using Step =
+    std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, RowReduction, Factorize, Determinant, Solve>;
 
 /// Which buffers are what.
 struct Buffers {

@@ -25,11 +25,11 @@ struct QuadraticKernels {
   int64_t small;  ///< the largest n of small_symmetric_products: lanes of a register
   /// y += Σ_i Z[i,:] over `count` rows, in their order.
   void (*add_into)(int64_t count, int64_t n, const T* Z, int64_t ldz, T* y);
-  /// out_upper = upper + lowerᵀ and out_lower = out_upperᵀ, upper being rows×columns, each at most kTransposeBlock. For
-  /// a block on the diagonal of a matrix both are the same. `streaming` results bypass the cache; their rows must begin
-  /// aligned to the register's size.
-  void (*add_transpose)(bool streaming, int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda,
-                        T* out_upper, T* out_lower, int64_t ldo);
+  /// out_upper = scale (upper + lowerᵀ) and out_lower = out_upperᵀ, upper being rows×columns, each at most
+  /// kTransposeBlock. For a block on the diagonal of a matrix both are the same. `streaming` results bypass the cache;
+  /// their rows must begin aligned to the register's size.
+  void (*add_transpose)(bool streaming, int64_t rows, int64_t columns, T scale, const T* upper, const T* lower,
+                        int64_t lda, T* out_upper, T* out_lower, int64_t ldo);
 };
 
 /// Rows [first, last) of Jacobian tensors, seen as matrices J of (size y) rows and (size x) columns (jacobian-inl.h).

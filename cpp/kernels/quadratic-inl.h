@@ -130,8 +130,8 @@ void add_into(int64_t count, int64_t n, const T* Z, int64_t ldz, T* y) {
 /// add_transpose with either kind of store. Memory is read and written along rows; the block is transposed in a buffer
 /// whose leading dimension is no power of two, so that its columns don't compete for the same cache lines.
 template <bool streaming, class T>
-void add_transposed_block(int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda, T* out_upper,
-                          T* out_lower, int64_t ldo) {
+void add_transposed_block(int64_t rows, int64_t columns, T scale, const T* upper, const T* lower, int64_t lda,
+                          T* out_upper, T* out_lower, int64_t ldo) {
   constexpr int64_t L = kLanes<T>, ld = kTransposeBlock + kLineBytes / int64_t(sizeof(T));
   alignas(kLineBytes) T buffer[kTransposeBlock * ld];
   transpose_block<Memory::kSource, false>(columns, rows, lower, lda, buffer, ld);
@@ -140,12 +140,12 @@ void add_transposed_block(int64_t rows, int64_t columns, const T* upper, const T
     T *sum = buffer + i * ld, *out = out_upper + i * ldo;
     int64_t j = 0;
     for (; j + L <= columns; j += L) {
-      Vec<T> v = load(row + j) + load(sum + j);
+      Vec<T> v = scale * (load(row + j) + load(sum + j));
       __builtin_prefetch(row + 4 * lda + j);
       store(sum + j, v);
       streaming ? stream(out + j, v) : store(out + j, v);
     }
-    for (; j < columns; ++j) out[j] = sum[j] += row[j];
+    for (; j < columns; ++j) out[j] = sum[j] = scale * (row[j] + sum[j]);
   }
   if (out_upper != out_lower) {
     transpose_block<Memory::kTarget, streaming>(rows, columns, buffer, ld, out_lower, ldo);
@@ -155,10 +155,10 @@ void add_transposed_block(int64_t rows, int64_t columns, const T* upper, const T
 
 /// See QuadraticKernels::add_transpose.
 template <class T>
-void add_transpose(bool streaming, int64_t rows, int64_t columns, const T* upper, const T* lower, int64_t lda,
+void add_transpose(bool streaming, int64_t rows, int64_t columns, T scale, const T* upper, const T* lower, int64_t lda,
                    T* out_upper, T* out_lower, int64_t ldo) {
   auto add = streaming ? add_transposed_block<true, T> : add_transposed_block<false, T>;
-  add(rows, columns, upper, lower, lda, out_upper, out_lower, ldo);
+  add(rows, columns, scale, upper, lower, lda, out_upper, out_lower, ldo);
 }
 
 template <class T>

@@ -78,6 +78,15 @@ struct CostOf {
   Cost operator()(const Mirror& step) const {
     return {0, iterations(step.batch) * double(step.n) * double(step.n - 1)};
   }
+  Cost operator()(const SymmetricProduct& step) const {
+    const double n = double(step.n);
+    return {iterations(step.batch) * n * (4 * n + scaling(step.scale)),
+            n * elements({&step.batch}, 0) + n * n * elements({&step.batch}, 1) + n * elements({&step.batch}, 2)};
+  }
+  Cost operator()(const SymmetricSum& step) const {
+    const double n = double(step.n);
+    return {iterations(step.batch) * n * n * (1 + scaling(step.scale)), n * n * elements_of_all({&step.batch}, 2)};
+  }
   Cost operator()(const RowReduction& step) const {
     const double all = double(step.count) * double(step.length);
     return {step.reduction == expr::Reduction::LogSumExp ? 2 * all : all, all + double(step.count)};
@@ -134,6 +143,12 @@ struct NameOf {
                                                   joined({step.rows, step.columns, step.k}))};
   }
   Name operator()(const Mirror& step) const { return {"mirror", stack(joined(step.batch), joined({step.n, step.n}))}; }
+  Name operator()(const SymmetricProduct& step) const {
+    return {"symmetric product", stack(joined(step.batch), joined({step.n, step.n}))};
+  }
+  Name operator()(const SymmetricSum& step) const {
+    return {"add transpose", stack(joined(step.batch), joined({step.n, step.n}))};
+  }
   Name operator()(const RowReduction& step) const {
     static constexpr const char* kNames[] = {"max", "min", "prod", "logsumexp"};
     return {kNames[size_t(step.reduction)], stack(std::to_string(step.count), std::to_string(step.length))};

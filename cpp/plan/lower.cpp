@@ -84,6 +84,21 @@ View Lowering::in_order(const View& view, const std::vector<int>& axes) {
   return copy;
 }
 
+Operand Lowering::new_operand(const Lengths& lengths, const std::vector<int>& labels) {
+  Shape shape;
+  for (int label : labels) shape.push_back(lengths[size_t(label)]);
+  const View view = new_buffer(shape);
+  Operand operand{view.place, std::vector<int64_t>(lengths.size(), 0)};
+  for (size_t k = 0; k < labels.size(); ++k) operand.strides[size_t(labels[k])] = view.strides[k];
+  return operand;
+}
+
+Operand Lowering::copied(const Lengths& lengths, const Operand& operand, const std::vector<int>& labels) {
+  const Operand copy = new_operand(lengths, labels);
+  emit({.op = RowOp::Scale}, lengths, {&copy, &operand});
+  return copy;
+}
+
 View Lowering::number(double value, Shape shape) {
   plan_.numbers.push_back(value);
   const size_t ndim = shape.size();
@@ -107,8 +122,8 @@ View Lowering::view(const Expr& node) {
     result = number(lengths_.value(node), std::move(shape));
   } else if (node->as<Einsum>()) {
     result = lower_einsum(node);
-  } else if (auto* sum = node->as<Sum>()) {
-    result = lower_sum(*sum, std::move(shape));
+  } else if (node->as<Sum>()) {
+    result = lower_sum(node, shape);
   } else if (auto* map = node->as<Map>()) {
     result = lower_map(*map, std::move(shape));
   } else if (auto* reduce = node->as<Reduce>()) {
@@ -126,9 +141,8 @@ View Lowering::view(const Expr& node) {
 }
 
 void Lowering::lower(const Expr& node) {
-  const auto* linalg = node->as<Linalg>();
-  const bool is_lazy = node->as<Identity>() || node->as<Size>() || node->as<SliceLength>() ||
-                       (linalg && linalg->op == LinalgOp::Inverse) || is_sparse(node);
+  const bool is_lazy =
+      node->as<Identity>() || node->as<Size>() || node->as<SliceLength>() || can_be_deferred(node) || is_sparse(node);
   if (!is_lazy) view(node);
 }
 

@@ -27,7 +27,7 @@ struct ProductFactor {
   View view{};
   expr::Labels labels{};
   expr::Expr identity{};  ///< null if it is a tensor
-  expr::Expr inverse{};   ///< the inverse that the tensor will be if it's wanted as such; null if the tensor exists
+  expr::Expr deferred{};  ///< what the tensor will be the value of, if it's wanted as such; null if the tensor exists
   bool guard = false;
 };
 
@@ -54,6 +54,11 @@ class Lowering {
   /// A new buffer in C order.
   View new_buffer(Shape shape);
   View number(double value, Shape shape);
+  /// A new buffer over labels, the last of them contiguous.
+  Operand new_operand(const Lengths& lengths, const std::vector<int>& labels);
+  /// A copy of an operand over labels, along those that it doesn't depend on repeated.
+  Operand copied(const Lengths& lengths, const Operand& operand, const std::vector<int>& labels);
+  Shape shape(const expr::Expr& node) const { return lengths_.shape(node); }
 
   /// The factorization of a stack of matrices and its pivots.
   struct Factorization {
@@ -71,7 +76,7 @@ class Lowering {
   View lower_einsum(const expr::Expr& node);
   /// A product without sums as one product over another; nothing if it isn't one.
   std::optional<View> lower_quotient(const expr::Einsum& einsum, const Shape& shape);
-  View lower_sum(const expr::Sum& sum, const Shape& shape);
+  View lower_sum(const expr::Expr& node, const Shape& shape);
   /// Sets the lengths of the factors' labels.
   void set_lengths(const std::vector<expr::Factor>& factors, Lengths& lengths) const;
   /// The factors of a product; numbers among them are multiplied into the coefficient.
@@ -115,7 +120,7 @@ void write_product(Lowering& lowering, double coefficient, const std::vector<Pro
 struct Product {
   Lengths lengths{};
   struct Factor : Operand {
-    expr::Expr inverse{};  ///< the inverse that it is, of which only the offset and strides are known; else null
+    expr::Expr deferred{};  ///< what it is the value of, if only its offset and strides are known; else null
   };
   std::vector<Factor> factors{};
   double coefficient = 1;
@@ -125,5 +130,17 @@ struct Product {
 
 /// Emits the steps that contract a product into its result.
 void lower_contraction(Lowering& lowering, Product product);
+
+/// Whether the value of a node needn't be stored for a product with vectors.
+bool can_be_deferred(const expr::Expr& node);
+
+/// scale Σ matrix other over the labels that aren't kept, written to `target`, or to a new buffer if that is null, for
+/// a matrix that is deferred and isn't stored for it. Nothing if it has to be stored.
+std::optional<Operand> multiply_deferred(Lowering& lowering, const Lengths& lengths, const Product::Factor& matrix,
+                                         const Product::Factor& other, Set keeps, double scale, const Operand* target);
+
+/// target = scale node if the node is the sum of a tensor and of itself with two axes exchanged, along one of which it
+/// and the target are contiguous; else returns false.
+bool write_symmetrized(Lowering& lowering, const expr::Expr& node, double scale, const View& target);
 
 }  // namespace matgrad::plan

@@ -51,7 +51,7 @@ class Contractor {
       const bool fits = is_last && (wanted & ~(tensor(left).labels() | tensor(right).labels())) == 0;
       const Set keeps = is_last ? wanted & (tensor(left).labels() | tensor(right).labels()) : kept(members);
       const std::string name = key(members, keeps);
-      const std::vector<int> appearing = canonical(members).second;  // in another order once inverses are stored
+      const std::vector<int> appearing = canonical(members).second;  // in another order once factors are stored
       const auto known = lowering_.contractions.find(name);
       if (known != lowering_.contractions.end()) {
         add(recalled(known->second, members), members);
@@ -95,12 +95,12 @@ class Contractor {
     }
   }
 
-  /// Makes sure that a tensor that may be an inverse is stored.
+  /// Makes sure that a tensor is stored.
   void exist(Factor& factor) {
-    if (!factor.inverse) return;
-    const Place place = lowering_.view(factor.inverse).place;
+    if (!factor.deferred) return;
+    const Place place = lowering_.view(factor.deferred).place;
     factor.place = {place.buffer, place.offset + factor.place.offset};
-    factor.inverse = {};
+    factor.deferred = {};
   }
 
   /// Sums a factor over labels that only it has.
@@ -139,7 +139,7 @@ class Contractor {
       for (int label : by_descending_stride(tensors_[k], tensors_[k].labels())) {
         strides.push_back(tensors_[k].strides[size_t(label)]);
       }
-      return std::tuple(tensors_[k].inverse.get(), tensors_[k].place.buffer, tensors_[k].place.offset, strides);
+      return std::tuple(tensors_[k].deferred.get(), tensors_[k].place.buffer, tensors_[k].place.offset, strides);
     };
     std::ranges::stable_sort(factors, {}, rank);
     std::vector<int> labels;
@@ -157,7 +157,7 @@ class Contractor {
     std::string text;
     auto add = [&](int64_t number) { text += std::to_string(number) + ' '; };
     for (size_t k : factors) {
-      add(int64_t(reinterpret_cast<intptr_t>(tensors_[k].inverse.get())));
+      add(int64_t(reinterpret_cast<intptr_t>(tensors_[k].deferred.get())));
       add(tensors_[k].place.buffer);
       add(tensors_[k].place.offset);
       for (int label : labels) add(tensors_[k].strides[size_t(label)]);
@@ -188,20 +188,9 @@ class Contractor {
     return size;
   }
 
-  /// A new buffer over labels, the last of them contiguous.
-  Operand fresh(const std::vector<int>& labels) {
-    Shape shape;
-    for (int label : labels) shape.push_back(lengths_[size_t(label)]);
-    const View view = lowering_.new_buffer(shape);
-    Operand operand{view.place, std::vector<int64_t>(lengths_.size(), 0)};
-    for (size_t k = 0; k < labels.size(); ++k) operand.strides[size_t(labels[k])] = view.strides[k];
-    return operand;
-  }
-
+  Operand fresh(const std::vector<int>& labels) { return lowering_.new_operand(lengths_, labels); }
   Operand copied(const Operand& operand, const std::vector<int>& labels) {
-    const Operand copy = fresh(labels);
-    lowering_.emit({.op = RowOp::Scale}, lengths_, {&copy, &operand});
-    return copy;
+    return lowering_.copied(lengths_, operand, labels);
   }
 
   /// The label among these along which an operand is contiguous, or −1.
@@ -217,9 +206,10 @@ class Contractor {
 
   /// scale Σ a b over the labels that aren't kept, written to `target`, or to a new buffer if that is null.
   Operand contract(Factor& a, Factor& b, Set keeps, double scale, const Operand* target) {
+    if (a.deferred && b.deferred) exist(a);
     for (bool swap : {false, true}) {
-      Factor &inverse = swap ? b : a, &other = swap ? a : b;
-      if (is_solvable(inverse, other, keeps)) return solve(inverse, other, scale, target);
+      Factor &matrix = swap ? b : a, &other = swap ? a : b;
+      if (const auto made = multiply_deferred(lowering_, lengths_, matrix, other, keeps, scale, target)) return *made;
     }
     exist(a);
     exist(b);
@@ -322,35 +312,6 @@ class Contractor {
     step.summed = make_nest(lengths, by_descending_stride(a, inner & ~bit(k)), {&result, &a, &b});
     lowering_.emit(step);
     return result;
-  }
-
-  /// Whether a contraction is the product of all columns of an inverse, that isn't stored, with vectors.
-  bool is_solvable(const Factor& inverse, const Factor& other, Set keeps) const {
-    if (!inverse.inverse || other.inverse || lowering_.is_lowered(inverse.inverse)) return false;
-    const Set labels = inverse.labels(), shared = labels & other.labels();
-    if (std::popcount(labels) != 2 || !std::has_single_bit(shared) || (shared & keeps) != 0) return false;
-    const int64_t n = lowering_.factorization(inverse.inverse->as<expr::Linalg>()->operand).n;
-    const auto summed = size_t(std::countr_zero(shared)), remaining = size_t(std::countr_zero(labels & ~shared));
-    const bool is_plain = inverse.strides[summed] == 1
-                              ? inverse.strides[remaining] == n
-                              : inverse.strides[summed] == n && inverse.strides[remaining] == 1;
-    return is_plain && lengths_[summed] == n && inverse.place.offset == 0;
-  }
-
-  Operand solve(const Factor& inverse, const Operand& other, double scale, const Operand* target) {
-    const Set shared = inverse.labels() & other.labels();
-    const int summed = std::countr_zero(shared), remaining = std::countr_zero(inverse.labels() & ~shared);
-    const auto& matrix = lowering_.factorization(inverse.inverse->as<expr::Linalg>()->operand);
-    std::vector<int> labels = by_descending_stride(other, other.labels() & ~shared);
-    const auto columns = int64_t(size(other.labels() & ~shared));
-    labels.push_back(summed);
-    Operand solution = copied(other, labels);
-    const bool transposed = inverse.strides[size_t(summed)] != 1;
-    lowering_.emit_solve({1, matrix.n, columns, transposed, false, {solution.place, matrix.matrices, matrix.pivots}});
-    std::swap(solution.strides[size_t(summed)], solution.strides[size_t(remaining)]);
-    if (target == nullptr) return solution;
-    lowering_.emit({.op = RowOp::Scale, .a = scale}, lengths_, {target, &solution});
-    return *target;
   }
 
   Lowering& lowering_;

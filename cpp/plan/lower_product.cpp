@@ -180,12 +180,12 @@ std::optional<View> as_view(const Operand& operand, const Shape& shape, const Su
   return view;
 }
 
-/// Makes sure that a factor that may be an inverse is stored.
+/// Makes sure that a factor is stored.
 void store(Lowering& lowering, Product::Factor& factor) {
-  if (!factor.inverse) return;
-  const Place place = lowering.view(factor.inverse).place;
+  if (!factor.deferred) return;
+  const Place place = lowering.view(factor.deferred).place;
   factor.place = {place.buffer, place.offset + factor.place.offset};
-  factor.inverse = {};
+  factor.deferred = {};
 }
 
 /// What guards do: where one is zero, so is the product. One over labels of the result is applied to the result at the
@@ -252,7 +252,7 @@ Substituted substitute_all(Lowering& lowering, double coefficient, const std::ve
   }
   for (const ProductFactor& tensor : tensors) {
     result.product.factors.push_back(
-        {substituted(tensor.view, tensor.labels, substitution, lengths.size()), tensor.inverse});
+        {substituted(tensor.view, tensor.labels, substitution, lengths.size()), tensor.deferred});
     result.is_guard.push_back(tensor.guard);
   }
   int64_t written = 1;

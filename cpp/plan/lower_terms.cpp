@@ -79,13 +79,11 @@ std::vector<ProductFactor> Lowering::product_factors(const std::vector<Factor>& 
     ProductFactor& made = result.emplace_back();
     made.labels = factor.labels;
     made.guard = factor.guard;
-    const auto* linalg = factor.node->as<Linalg>();
     const bool is_plain = factor.exponent == 1 && !factor.guard;
     if (factor.node->as<Identity>() && is_plain) {
       made.identity = factor.node;
-    } else if (linalg && linalg->op == LinalgOp::Inverse && is_plain && factor.node->ndim() == 2 &&
-               !is_lowered(factor.node)) {
-      made.inverse = factor.node;
+    } else if (is_plain && can_be_deferred(factor.node) && !is_lowered(factor.node)) {
+      made.deferred = factor.node;
       made.view.shape = lengths_.shape(factor.node);
       made.view.strides = contiguous_strides(made.view.shape);
     } else {
@@ -159,6 +157,12 @@ View Lowering::lower_einsum(const Expr& node) {
     write_terms(coefficient, einsum.factors, result, false);
     return result;
   }
+  const Factor& first = einsum.factors[0];
+  if (einsum.factors.size() == 1 && first.exponent == 1 && !first.guard &&
+      first.labels == labels_from(0, node->ndim()) && can_be_deferred(first.node) && !is_lowered(first.node)) {
+    const View result = new_buffer(shape);
+    if (write_symmetrized(*this, first.node, coefficient, result)) return result;
+  }
   if (auto quotient = lower_quotient(einsum, shape)) return *quotient;
   Lengths lengths = shape;
   set_lengths(einsum.factors, lengths);
@@ -166,8 +170,10 @@ View Lowering::lower_einsum(const Expr& node) {
   return lower_product(*this, coefficient, factors, shape, lengths);
 }
 
-View Lowering::lower_sum(const Sum& sum, const Shape& shape) {
+View Lowering::lower_sum(const Expr& node, const Shape& shape) {
+  const auto& sum = *node->as<Sum>();
   const View result = new_buffer(shape);
+  if (write_symmetrized(*this, node, 1, result)) return result;
   const Operand to = result.operand();
   std::vector<Operand> dense;
   std::vector<double> coefficients;

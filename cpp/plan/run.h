@@ -20,6 +20,10 @@ void run(const MatrixProduct& step, const Pointers<T>& at);
 template <class T>
 void run(const Mirror& step, const Pointers<T>& at);
 template <class T>
+void run(const SymmetricProduct& step, const Pointers<T>& at);
+template <class T>
+void run(const SymmetricSum& step, const Pointers<T>& at);
+template <class T>
 void run(const RowReduction& step, const Pointers<T>& at);
 template <class T>
 void run(const Factorize& step, const Pointers<T>& at);

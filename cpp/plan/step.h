@@ -85,6 +85,25 @@ struct Mirror {
   Nest batch{};
 };
 
+/// z = scale (A + Aᵀ) x for every n×n matrix of a batch, of which A is read once. places are z, A, x: vectors are
+/// contiguous, and A is along columns.
+struct SymmetricProduct {
+  static constexpr int operands = 3;
+  int64_t n = 0, lda = 0;
+  double scale = 1;
+  std::array<Place, kMaxOperands> places{};
+  Nest batch{};
+};
+
+/// Z = scale (A + Aᵀ) for every n×n matrix of a batch. places are Z and A, both contiguous along columns.
+struct SymmetricSum {
+  static constexpr int operands = 2;
+  int64_t n = 0, ldz = 0, lda = 0;
+  double scale = 1;
+  std::array<Place, kMaxOperands> places{};
+  Nest batch{};
+};
+
 /// A reduction of `count` contiguous rows; places are result and operand.
 struct RowReduction {
   static constexpr int operands = 2;
@@ -118,8 +137,8 @@ struct Solve {
 };
 
 /// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
-using Step =
-    std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, RowReduction, Factorize, Determinant, Solve>;
+using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum,
+                          RowReduction, Factorize, Determinant, Solve>;
 
 /// Which buffers are what.
 struct Buffers {

@@ -42,6 +42,29 @@ bool is_exact_array(PyObject* object) {
   return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
 }
 
+namespace {
+
+/// numpy.memmap.
+PyTypeObject* memmap_type() {
+  static PyObject* const type = py::object(py::module_::import("numpy").attr("memmap")).release().ptr();
+  return reinterpret_cast<PyTypeObject*>(type);
+}
+
+}  // namespace
+
+bool is_plain_array(PyObject* object) {
+  return is_exact_array(object) || Py_TYPE(object) == memmap_type();
+}
+
+bool is_file_mapping(PyObject* array) {
+  for (PyObject* owner = array; owner != nullptr && py::isinstance<py::array>(owner); owner = ArrayView(owner).base()) {
+    if (Py_TYPE(owner) != memmap_type()) continue;
+    const py::object mode = py::handle(owner).attr("mode");  // None for what doesn't share memory with the file
+    return !mode.is_none() && !mode.equal(py::str("c"));
+  }
+  return false;
+}
+
 bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size) {
   bool suits = true;
   for (int axis = 0; axis < array.ndim(); ++axis) {

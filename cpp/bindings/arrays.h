@@ -47,6 +47,8 @@ class ArrayView {
   }
   /// First and one-past-last byte that the elements touch; equal for an array without elements.
   std::pair<const char*, const char*> extent() const;
+  /// What owns the memory; null if the array itself does.
+  PyObject* base() const { return proxy_->base; }
 
  private:
   bool has(int flag) const { return (proxy_->flags & flag) != 0; }
@@ -58,6 +60,12 @@ bool may_overlap(const ArrayView& a, const ArrayView& b);
 
 /// Whether `object` is a numpy.ndarray and no subclass of it.
 bool is_exact_array(PyObject* object);
+
+/// Whether `object` is a numpy.ndarray whose elements are in memory: not of a subclass, but for numpy.memmap.
+bool is_plain_array(PyObject* object);
+
+/// Whether an array is, or is a view of, a numpy.memmap that shares its pages with a file.
+bool is_file_mapping(PyObject* array);
 
 /// Whether the last `core_ndim` axes of an array have a layout that kernels read in place: unit stride along the last
 /// axis and a whole number of elements between rows; strides along axes of length 1, or without elements, don't matter.

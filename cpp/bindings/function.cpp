@@ -21,16 +21,16 @@ template <class T>
 class Few {
  public:
   explicit Few(size_t count) : size_(count) {
-    if (count > kFew) many_.resize(count);
+    if (count > kFew) many_ = std::make_unique<T[]>(count);
   }
-  T* data() { return size_ > kFew ? many_.data() : few_.data(); }
+  T* data() { return size_ > kFew ? many_.get() : few_.data(); }
   T& operator[](size_t k) { return data()[k]; }
   size_t size() const { return size_; }
 
  private:
   size_t size_;
   std::array<T, kFew> few_{};
-  std::vector<T> many_{};
+  std::unique_ptr<T[]> many_{};
 };
 
 /// The shape of an argument: an array, or a Python float.
@@ -67,6 +67,7 @@ class Call {
         count_(compiled.program.results().size()),
         numbers_(compiled.names.size()),
         inputs_(compiled.names.size()),
+        is_mapped_(compiled.names.size()),
         outputs_(count_),
         scalars_(count_),
         results_(count_),
@@ -81,7 +82,9 @@ class Call {
         numbers_[k] = T(PyFloat_AS_DOUBLE(arguments_[k]));
         inputs_[k] = &numbers_[k];
       } else {
-        inputs_[k] = reinterpret_cast<const T*>(ArrayView(arguments_[k]).data());
+        const ArrayView view(arguments_[k]);
+        inputs_[k] = reinterpret_cast<const T*>(view.data());
+        is_mapped_[k] = view.base() != nullptr && plan_->work >= kKeepGil && is_file_mapping(arguments_[k]);
       }
     }
     const bool is_given = out != Py_None;
@@ -130,7 +133,7 @@ class Call {
     return false;
   }
 
-  void compute() { compiled_.program.run<T>(*plan_, inputs_.data(), outputs_.data()); }
+  void compute() { compiled_.program.run<T>(*plan_, inputs_.data(), outputs_.data(), is_mapped_.data()); }
 
   const Compiled& compiled_;
   PyObject* const* arguments_;
@@ -138,6 +141,7 @@ class Call {
   const size_t count_;
   Few<T> numbers_;  ///< Python floats among the arguments
   Few<const T*> inputs_;
+  Few<bool> is_mapped_;  ///< whether it is the mapping of a file
   Few<T*> outputs_;
   Few<T> scalars_;  ///< results without axes
   Few<py::object> results_, temporaries_;
@@ -149,7 +153,7 @@ bool readable(const Compiled& compiled, PyObject* const* arguments) {
   bool any = false;
   for (size_t k = 0; k < compiled.names.size(); ++k) {
     if (PyFloat_CheckExact(arguments[k])) continue;
-    if (!is_exact_array(arguments[k])) return false;
+    if (!is_plain_array(arguments[k])) return false;
     const ArrayView view(arguments[k]);
     if (!view.holds<T>() || !view.aligned() || !view.c_contiguous()) return false;
     any = true;

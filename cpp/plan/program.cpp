@@ -7,6 +7,7 @@
 
 #include "plan/describe.h"
 #include "plan/lower.h"
+#include "plan/pages.h"
 #include "plan/run.h"
 #include "plan/scratch.h"
 
@@ -103,7 +104,7 @@ Plan Program::make_plan(const std::vector<Shape>& shapes) const {
 }
 
 template <class T>
-void Program::run(const Plan& plan, const T* const* inputs, T* const* results) const {
+void Program::run(const Plan& plan, const T* const* inputs, T* const* results, const bool* is_mapped) const {
   const Buffers& buffers = plan.buffers;
   const size_t count = size_t(buffers.arena()) + 1;
   std::array<T*, kFewBuffers> few;
@@ -132,12 +133,18 @@ void Program::run(const Plan& plan, const T* const* inputs, T* const* results) c
           Pointers<T> at;
           for (size_t k = 0; k < kMaxOperands; ++k) at[k] = memory[known.places[k].buffer] + known.places[k].offset;
           plan::run<T>(known, at);
+          for (size_t k = 1; k < size_t(known.operands); ++k) {
+            const int input = known.places[k].buffer;
+            if (input < buffers.inputs && is_mapped[input]) {
+              release_pages(inputs[input], size_t(element_count(plan.argument_shapes[size_t(input)])) * sizeof(T));
+            }
+          }
         },
         step);
   }
 }
 
-template void Program::run(const Plan&, const float* const*, float* const*) const;
-template void Program::run(const Plan&, const double* const*, double* const*) const;
+template void Program::run(const Plan&, const float* const*, float* const*, const bool*) const;
+template void Program::run(const Plan&, const double* const*, double* const*, const bool*) const;
 
 }  // namespace matgrad::plan

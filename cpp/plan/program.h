@@ -34,9 +34,10 @@ class Program {
   /// fit.
   std::shared_ptr<const Plan> plan(const std::vector<Shape>& shapes) const;
 
-  /// Computes the results, arrays in C order as plan.result_shapes says, from inputs in C order. Throws SingularMatrix.
+  /// Computes the results, arrays in C order as plan.result_shapes says, from inputs in C order. `is_mapped` says which
+  /// inputs are shared mappings of files, whose pages are released once they have been read. Throws SingularMatrix.
   template <class T>
-  void run(const Plan& plan, const T* const* inputs, T* const* results) const;
+  void run(const Plan& plan, const T* const* inputs, T* const* results, const bool* is_mapped) const;
 
  private:
   /// An array in both precisions; one of them is in the expression itself.

@@ -1,0 +1,94 @@
+"""Arrays in files: read in place, and their pages given back, so that they may be larger than memory."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import matgrad as mg
+
+X, U, V = mg.matrices("X U V")
+LOSS = np.sum((X - U @ V) ** 2)
+FUNCTION = mg.compile([LOSS, LOSS.diff(U), LOSS.diff(V)], [X, U, V])
+m, n, r = 1200, 500, 4
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("memmap") / "X.npy"
+    np.save(path, np.random.default_rng(0).standard_normal((m, n)))
+    return path
+
+
+def views(mapped):
+    """A mapped array and plain views of it, with what they are views of."""
+    return {
+        "itself": mapped,
+        "as a plain array": np.asarray(mapped),
+        "its first rows": mapped[:300],
+        "a view of rows": np.asarray(mapped)[100:900],
+        "every second row": mapped[::2],
+        "its columns": mapped[:, 3:400],
+        "transposed": mapped.T,
+        "backwards": np.asarray(mapped)[::-1],
+    }
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_mapped_files_and_their_views_give_what_arrays_give(file, mode):
+    rng = np.random.default_rng(1)
+    for name, view in views(np.load(file, mmap_mode=mode)).items():
+        U_, V_ = rng.standard_normal((view.shape[0], r)), rng.standard_normal((r, view.shape[1]))
+        expected = FUNCTION(np.array(view), U_, V_)
+        for a, b in zip(FUNCTION(view, U_, V_), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-11, err_msg=name)
+
+
+def test_what_was_written_to_a_private_mapping_stays(file):
+    """Its pages may not be given back: they are nowhere else."""
+    mapped = np.load(file, mmap_mode="c")
+    mapped[:] = 1
+    assert np.sum(X).compile()(mapped) == np.sum(X).compile()(np.asarray(mapped)) == m * n
+    assert np.all(mapped == 1)
+
+
+def test_what_was_written_to_a_shared_mapping_stays(file, tmp_path):
+    mapped = np.lib.format.open_memmap(tmp_path / "new.npy", "w+", shape=(m, n))
+    mapped[:] = 2
+    assert np.sum(X).compile()(mapped) == 2 * m * n
+    assert np.all(mapped == 2)
+    mapped.flush()
+    assert np.all(np.load(tmp_path / "new.npy") == 2)
+
+
+def test_transforms_take_mapped_files(file):
+    mapped = np.load(file, mmap_mode="r")
+    gradient = mg.grad(lambda X: np.sum(X**2))(mapped)
+    assert type(gradient) is np.ndarray
+    np.testing.assert_array_equal(gradient, 2 * mapped)
+
+
+# Prints by how many bytes the resident pages of files have grown after a call; the call alone, or its peak.
+RESIDENT = """
+import sys
+import numpy as np, matgrad as mg
+def resident():
+    return int(open("/proc/self/statm").read().split()[2]) * 4096
+X = mg.matrix("X")
+function = np.sum(X).compile()
+function(np.ones((3, 3)))
+mapped = np.load(sys.argv[1], mmap_mode="r")
+before = resident()
+print(function(np.asarray(mapped)[1:]), resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_pages_are_given_back(tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, np.ones((4000, 1000)))
+    outcome = subprocess.run([sys.executable, "-c", RESIDENT, path], check=True, capture_output=True, text=True)
+    total, grown = map(float, outcome.stdout.split())
+    assert total == 3999 * 1000
+    assert grown < 1e6

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+import matgrad as mg
 from matgrad import closed_form
 
 #: Libraries other than matgrad, in the order of the report's columns. NumPy stands for NumPy and SciPy.
-PEERS = ("numpy", "jax", "torch", "autograd")
+PEERS = ("numpy", "jax", "torch", "autograd", "tensorgrad")
 OURS = "matgrad"
 
 
@@ -26,6 +27,8 @@ class Implementation:
     call: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     excuse: str = ""  # why it is timed but doesn't count as the best peer
+    missing: str = ""  # why the library can't compute the problem: there is nothing to call
+    tuned: bool = False  # one of our closed forms, which the derived expressions are compared with
 
     def __str__(self) -> str:
         return f"{self.peer}: {self.label}"
@@ -33,7 +36,7 @@ class Implementation:
 
 @dataclass(frozen=True)
 class Work:
-    """What a problem asks for at least: floating-point operations, bytes read from and written to memory."""
+    """What a problem asks for at least: floating-point operations, numbers read from and written to memory."""
 
     flops: float = 0
     read: float = 0
@@ -47,6 +50,7 @@ def _load(name: str) -> Any:
 jax = _load("jax")
 torch = _load("torch")
 autograd = _load("autograd")
+tensorgrad = _load("tensorgrad") if torch else None
 jnp = _load("jax.numpy") if jax else None
 anp = _load("autograd.numpy") if autograd else None
 if jax:
@@ -62,9 +66,31 @@ def ours(name: str, *arguments: Any, **keywords: Any) -> Implementation:
     """Return our closed form of that name."""
     function = getattr(closed_form, name)
     label = f"closed_form.{name}" + (" out=" if "out" in keywords else "")
-    if not keywords:
-        return Implementation(OURS, label, function, arguments)
-    return Implementation(OURS, label, lambda *operands: function(*operands, **keywords), arguments)
+    call = (lambda *operands: function(*operands, **keywords)) if keywords else function
+    return Implementation(OURS, label, call, arguments, tuned=True)
+
+
+def ours_as(label: str, function: Callable[..., Any], *arguments: Any) -> Implementation:
+    """Return a function of our closed forms."""
+    return Implementation(OURS, label, function, arguments, tuned=True)
+
+
+def compiled(results: Any, symbols: Sequence[mg.Expr], *arguments: Any, out: Any = None) -> Implementation:
+    """Return expressions, or one, compiled as a function of the symbols."""
+    function = mg.compile(results, symbols)
+    if out is None:
+        return Implementation(OURS, "compile", function, arguments)
+    return Implementation(OURS, "compile out=", lambda *operands: function(*operands, out=out), arguments)
+
+
+def transformed(label: str, function: Callable[..., Any], *arguments: Any) -> Implementation:
+    """Return what one of our transforms made of a NumPy function."""
+    return Implementation(OURS, label, function, arguments)
+
+
+def cannot(peer: str, reason: str) -> Implementation:
+    """Return the remark that a library can't compute the problem."""
+    return Implementation(peer, "", lambda: None, missing=reason)
 
 
 def by_numpy(label: str, function: Callable[..., Any], *arguments: Any, excuse: str = "") -> Implementation:
@@ -90,3 +116,27 @@ def by_torch(label: str, function: Callable[..., Any], *arguments: Any) -> Imple
 def by_autograd(label: str, function: Callable[..., Any], *arguments: Any) -> Implementation:
     """Return the function, written with `autograd.numpy`, on NumPy arrays."""
     return Implementation("autograd", label, function, arguments)
+
+
+def by_tensorgrad(results: Sequence[Any], sizes: Mapping[str, int], **arrays: np.ndarray) -> Implementation:
+    """
+    Return the PyTorch program that tensorgrad makes of expressions; `arrays` are the values of its variables by name.
+
+    It is called with plain tensors: tensorgrad's own wrapper binds them by the names of their axes, which PyTorch
+    no longer has, and would take more time.
+    """
+    from sympy import Symbol
+    from tensorgrad.compiler import compile_to_callable
+
+    program = compile_to_callable(*results)
+    tensors = tuple(torch.from_numpy(arrays[variable.name]) for variable in program.vars)
+    generated = program.codegen.specialize({Symbol(k): n for k, n in sizes.items()}, dtype=tensors[0].dtype)
+    plans = zip(results, program.outputs, strict=True)
+    orders = [[axes.index(edge) for edge in result.edges] for result, (_, axes) in plans]
+
+    def call(*tensors: Any) -> Any:
+        with torch.no_grad():
+            values = tuple(value.permute(order) for value, order in zip(generated(*tensors), orders, strict=True))
+        return values if len(values) > 1 else values[0]
+
+    return Implementation("tensorgrad", "compile_to_callable", call, tensors)

@@ -1,4 +1,4 @@
-"""Implementations of deriving formulas, and of evaluating them where the arithmetic is next to nothing."""
+"""Implementations of deriving formulas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 import matgrad as mg
-from bench import problems_quadratic as quadratic
 from bench.peers import OURS, Implementation, jax, jnp
 from matgrad import _core
 
@@ -86,21 +85,3 @@ def polynomial_derivative(order: int) -> Iterator[Implementation]:
         if order < 6:  # the nested one takes 3 times as long with each order
             nested = lambda: functools.reduce(lambda f, _: jax.grad(f), range(order), lambda x: polynomial(x))  # noqa: E731
             yield by_trace("nested grad", nested, np.float64(1.0))
-
-
-def peers_of_the_quadratic_gradient(n: int) -> Iterator[Implementation]:
-    return (one for one in quadratic.gradient(n) if one.peer != OURS)
-
-
-def compiled_gradient(n: int) -> Iterator[Implementation]:
-    """(A + Aᵀ) x by a compiled expression."""
-    A, x = mg.matrix("A"), mg.vector("x")
-    yield Implementation(OURS, "compile", (x @ A @ x).diff(x).compile(A, x), quadratic.matrix_and_vector(n))
-    yield from peers_of_the_quadratic_gradient(n)
-
-
-def traced_gradient(n: int) -> Iterator[Implementation]:
-    """(A + Aᵀ) x by the gradient of a NumPy function."""
-    values = tuple(quadratic.matrix_and_vector(n))
-    yield Implementation(OURS, "grad", mg.grad(lambda A, x: x @ A @ x, 1), values)
-    yield from peers_of_the_quadratic_gradient(n)

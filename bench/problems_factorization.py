@@ -1,4 +1,4 @@
-"""Implementations of the factorization loss ‖X − U V‖² with its gradients, X dense, and of its Hessian by V."""
+"""Implementations of the factorization loss ‖X − U V‖² with its gradients, X dense."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas
 
-from bench.peers import OURS, Implementation, anp, autograd, by_autograd, by_jax, by_numpy, by_torch, jax, ours, torch
-from matgrad.closed_form import factorization_hessian
+import matgrad as mg
+from bench.peers import (
+    Implementation,
+    anp,
+    autograd,
+    by_autograd,
+    by_jax,
+    by_numpy,
+    by_tensorgrad,
+    by_torch,
+    compiled,
+    jax,
+    ours,
+    tensorgrad,
+    torch,
+    transformed,
+)
 
 
 def factors(n: int, m: int, r: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -17,6 +32,21 @@ def factors(n: int, m: int, r: int, dtype: str) -> tuple[np.ndarray, np.ndarray]
     generator = np.random.default_rng(r)
     scale = r**-0.25
     return tuple((scale * generator.standard_normal(shape)).astype(dtype) for shape in ((n, r), (r, m)))
+
+
+def loss(X: Any, U: Any, V: Any) -> Any:
+    """As a user writes it."""
+    return np.sum((X - U @ V) ** 2)
+
+
+def in_tensorgrad() -> tuple[Any, Any, Any]:
+    """Return tensorgrad's U, V and the loss."""
+    import tensorgrad.functions as F
+    from sympy import Symbol
+
+    n, m, r = Symbol("n"), Symbol("m"), Symbol("r")
+    U, V = tensorgrad.Variable("U", n, r), tensorgrad.Variable("V", r, m)
+    return U, V, F.frobenius2(tensorgrad.Variable("X", n, m) - U @ V)
 
 
 def whole(n: int, m: int, r: int, dtype: str) -> Callable[..., Any]:
@@ -97,7 +127,13 @@ def value_and_gradient(n: int, m: int, r: int, dtype: str = "float64") -> Iterat
     shape = (n, m, r, dtype)
     two_products = "expands the residual: loses the digits of ‖X‖²/‖X − UV‖²"
 
-    yield ours("factorization_value_and_gradient", X, U, V, out=(np.full_like(U, np.nan), np.full_like(V, np.nan)))
+    symbols = list(mg.matrices("X U V"))
+    f = loss(*symbols)
+    derived = [f, f.diff(symbols[1]), f.diff(symbols[2])]
+    fresh = [tuple(np.full_like(factor, np.nan) for factor in (U, V)) for _ in range(2)]
+    yield ours("factorization_value_and_gradient", X, U, V, out=fresh[0])
+    yield compiled(derived, symbols, X, U, V, out=(None, *fresh[1]))
+    yield transformed("value_and_grad", mg.value_and_grad(loss, (1, 2)), X, U, V)
     yield by_numpy("residual in place", whole(*shape), X, U, V)
     yield by_numpy("accumulating gemm", accumulating(*shape, rows=n), X, U, V)
     for rows in (64, 128, 256, 512):
@@ -111,10 +147,10 @@ def value_and_gradient(n: int, m: int, r: int, dtype: str = "float64") -> Iterat
             E = U @ V - X
             return (E * E).sum(), (2 * (E @ V.T), 2 * (U.T @ E))
 
-        def loss(U, V, X):
+        def jax_loss(U, V, X):
             return ((X - U @ V) ** 2).sum()
 
-        yield by_jax("value_and_grad", jax.value_and_grad(loss, argnums=(0, 1)), U, V, X)
+        yield by_jax("value_and_grad", jax.value_and_grad(jax_loss, argnums=(0, 1)), U, V, X)
         yield by_jax("by hand", by_hand, X, U, V)
     if torch:
 
@@ -137,53 +173,7 @@ def value_and_gradient(n: int, m: int, r: int, dtype: str = "float64") -> Iterat
         loss_of_both = lambda factors, X: anp.sum((X - anp.dot(*factors)) ** 2)  # noqa: E731
         derived = autograd.value_and_grad(loss_of_both)
         yield by_autograd("value_and_grad", lambda X, U, V: derived((U, V), X), X, U, V)
-
-
-def hessian_product(n: int, m: int, k: int) -> Iterator[Implementation]:
-    """(2UᵀU ⊗ I) v, from U on: the Hessian by V is created and multiplied by one vector."""
-    U, V = factors(n, m, k, "float64")
-    v = np.random.default_rng(m).standard_normal(k * m)
-    X = np.random.default_rng(n).standard_normal((n, m))
-
-    def by_dot(U, v):
-        G = U.T.dot(U)
-        G *= 2
-        return G.dot(v.reshape(k, m)).reshape(-1)
-
-    def scaled_last(U, v):
-        H = U.T.dot(U).dot(v.reshape(k, m))
-        H *= 2
-        return H.reshape(-1)
-
-    def two_thin_products(U, v):
-        H = U.T.dot(U.dot(v.reshape(k, m)))
-        H *= 2
-        return H.reshape(-1)
-
-    def syrk_symm(U, v):
-        G = blas.dsyrk(2.0, U.T)
-        return blas.dsymm(1.0, G, v.reshape(k, m).T, side=1).T.reshape(-1)
-
-    yield Implementation(
-        OURS, "closed_form.factorization_hessian @ v", lambda U, v: factorization_hessian(U, m) @ v, (U, v)
-    )
-    yield by_numpy("Gram matrix, product", by_dot, U, v)
-    yield by_numpy("Gram matrix, product, scaled last", scaled_last, U, v)
-    yield by_numpy("two thin products", two_thin_products, U, v)
-    yield by_numpy("dsyrk, dsymm", syrk_symm, U, v)
-    if jax:
-
-        def loss(V, U, X):
-            return ((X - U @ V) ** 2).sum()
-
-        def forward_over_reverse(V, U, X, v):
-            return jax.jvp(lambda V: jax.grad(loss)(V, U, X), (V,), (v.reshape(k, m),))[1].reshape(-1)
-
-        def dense(V, U, X, v):
-            return jax.hessian(loss)(V, U, X).reshape(k * m, k * m) @ v
-
-        yield by_jax("product by jvp of grad", forward_over_reverse, V, U, X, v)
-        yield by_jax("dense hessian", dense, V, U, X, v)
-        yield by_jax("by hand", lambda U, v: (2 * (U.T @ U) @ v.reshape(k, m)).reshape(-1), U, v)
-    if torch:
-        yield by_torch("by hand", lambda U, v: (U.T @ U).mul_(2).mm(v.view(k, m)).view(-1), U, v)
+    if tensorgrad:
+        U_, V_, value = in_tensorgrad()
+        derivatives = value.grad(U_, {"n": "i", "r": "j"}), value.grad(V_, {"r": "k", "m": "l"})
+        yield by_tensorgrad([value, *derivatives], {"n": n, "m": m, "r": r}, X=X, U=U, V=V)

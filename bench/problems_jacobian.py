@@ -1,4 +1,4 @@
-"""Implementations of large results mostly known beforehand: Jacobian tensors and the Hessian of log-sum-exp."""
+"""Implementations of Jacobian tensors, which are mostly zeros."""
 
 from __future__ import annotations
 
@@ -7,9 +7,24 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bench.peers import Implementation, anp, autograd, by_autograd, by_jax, by_numpy, by_torch, jax, jnp, ours, torch
+import matgrad as mg
+from bench.peers import (
+    Implementation,
+    anp,
+    autograd,
+    by_autograd,
+    by_jax,
+    by_numpy,
+    by_tensorgrad,
+    by_torch,
+    compiled,
+    jax,
+    jnp,
+    ours,
+    tensorgrad,
+    torch,
+)
 from bench.problems_quadratic import unwritten
-from bench.problems_vector import random_vectors, softmax_in_place
 
 
 def fill(out: np.ndarray) -> None:
@@ -25,10 +40,10 @@ def memset(out: np.ndarray) -> None:
 ZERO = {"fill": fill, "memset": memset}
 
 
-def matvec_jacobian(m: int, n: int) -> Iterator[Implementation]:
+def matvec_jacobian(m: int, n: int, dtype: str = "float64") -> Iterator[Implementation]:
     """∂(Ax)[i]/∂A[k,l] = δ[i,k] x[l] into the same array each time."""
     generator = np.random.default_rng(m)
-    A, x = generator.standard_normal((m, n)), generator.standard_normal(n)
+    A, x = (generator.standard_normal(shape).astype(dtype) for shape in ((m, n), n))
 
     def strided_diagonal(zero: Callable[[np.ndarray], None]) -> Callable[..., np.ndarray]:
         def jacobian(x: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -44,14 +59,17 @@ def matvec_jacobian(m: int, n: int) -> Iterator[Implementation]:
             out[k, k] = x
         return out
 
-    yield ours("matvec_jacobian", A, x, out=unwritten(m, m, n))
+    matrix, vector = mg.matrix("A"), mg.vector("x")
+    out = unwritten(m, m, n, dtype=dtype)
+    yield ours("matvec_jacobian", A, x, out=unwritten(m, m, n, dtype=dtype))
+    yield compiled((matrix @ vector).diff(matrix), [matrix, vector], A, x, out=out)
     for name, zero in ZERO.items():
-        yield by_numpy(f"{name}, strided diagonal", strided_diagonal(zero), x, unwritten(m, m, n))
-    yield by_numpy("row by row", row_by_row, x, unwritten(m, m, n))
+        yield by_numpy(f"{name}, strided diagonal", strided_diagonal(zero), x, unwritten(m, m, n, dtype=dtype))
+    yield by_numpy("row by row", row_by_row, x, unwritten(m, m, n, dtype=dtype))
     if jax:
         yield by_jax("jacrev", jax.jacrev(lambda A, x: A @ x), A, x)
-        yield by_jax("by hand", lambda x: jnp.eye(m)[:, :, None] * x, x)
-        yield by_jax("scatter", lambda x: jnp.zeros((m, m, n)).at[jnp.arange(m), jnp.arange(m)].set(x), x)
+        yield by_jax("by hand", lambda x: jnp.eye(m, dtype=x.dtype)[:, :, None] * x, x)
+        yield by_jax("scatter", lambda x: jnp.zeros((m, m, n), x.dtype).at[jnp.arange(m), jnp.arange(m)].set(x), x)
     if torch:
 
         def by_hand(x, out):
@@ -59,14 +77,19 @@ def matvec_jacobian(m: int, n: int) -> Iterator[Implementation]:
             return out
 
         yield by_torch("func.jacrev", torch.func.jacrev(lambda A, x: A @ x), A, x)
-        yield by_torch("by hand out=", by_hand, x, unwritten(m, m, n))
-    if autograd:
+        yield by_torch("by hand out=", by_hand, x, unwritten(m, m, n, dtype=dtype))
+    if autograd and n <= 64:
         yield by_autograd("jacobian", autograd.jacobian(lambda A, x: anp.dot(A, x)), A, x)
+    if tensorgrad:
+        from sympy import Symbol
+
+        A_, x_ = tensorgrad.Variable("A", Symbol("m"), Symbol("n")), tensorgrad.Variable("x", Symbol("n"))
+        yield by_tensorgrad([(A_ @ x_).grad(A_, {"m": "k", "n": "l"})], {"m": m, "n": n}, A=A, x=x)
 
 
-def gram_jacobian(m: int, n: int) -> Iterator[Implementation]:
+def gram_jacobian(m: int, n: int, dtype: str = "float64") -> Iterator[Implementation]:
     """∂(RᵀR)[p,q]/∂R[i,j] = δ[j,p] R[i,q] + δ[j,q] R[i,p] into the same array each time."""
-    R = np.random.default_rng(m).standard_normal((m, n))
+    R = np.random.default_rng(m).standard_normal((m, n)).astype(dtype)
 
     def strided_diagonals(zero: Callable[[np.ndarray], None]) -> Callable[..., np.ndarray]:
         def jacobian(R: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -89,14 +112,19 @@ def gram_jacobian(m: int, n: int) -> Iterator[Implementation]:
 
         return jacobian
 
-    yield ours("gram_jacobian", R, out=unwritten(n, n, m, n))
+    symbol = mg.matrix("R")
+    out = unwritten(n, n, m, n, dtype=dtype)
+    yield ours("gram_jacobian", R, out=unwritten(n, n, m, n, dtype=dtype))
+    yield compiled((symbol.T @ symbol).diff(symbol), [symbol], R, out=out)
     for name, zero in ZERO.items():
-        yield by_numpy(f"{name}, strided diagonals", strided_diagonals(zero), R, unwritten(n, n, m, n))
-        yield by_numpy(f"{name}, strided diagonals, slab by slab", slab_by_slab(zero), R, unwritten(n, n, m, n))
+        yield by_numpy(f"{name}, strided diagonals", strided_diagonals(zero), R, unwritten(n, n, m, n, dtype=dtype))
+        yield by_numpy(
+            f"{name}, strided diagonals, slab by slab", slab_by_slab(zero), R, unwritten(n, n, m, n, dtype=dtype)
+        )
     if jax:
 
         def by_hand(R):
-            first = jnp.einsum("jp,iq->pqij", jnp.eye(n), R)
+            first = jnp.einsum("jp,iq->pqij", jnp.eye(n, dtype=R.dtype), R)
             return first + first.swapaxes(0, 1)
 
         yield by_jax("jacrev", jax.jacrev(lambda R: R.T @ R), R)
@@ -111,54 +139,12 @@ def gram_jacobian(m: int, n: int) -> Iterator[Implementation]:
             return out
 
         yield by_torch("func.jacrev", torch.func.jacrev(lambda R: R.T @ R), R)
-        yield by_torch("by hand out=", by_torch_hand, R, unwritten(n, n, m, n))
-    if autograd:
+        yield by_torch("by hand out=", by_torch_hand, R, unwritten(n, n, m, n, dtype=dtype))
+    if autograd and n <= 16:
         yield by_autograd("jacobian", autograd.jacobian(lambda R: anp.dot(R.T, R)), R)
+    if tensorgrad:
+        from sympy import Symbol
 
-
-def logsumexp_hessian(n: int) -> Iterator[Implementation]:
-    """Compute diag(s) − ssᵀ, s the softmax of x, into the same array each time."""
-    (x,) = random_vectors(1, n)
-
-    def broadcast(x, out):
-        s = softmax_in_place(x)
-        np.multiply(s[:, None], -s, out)
-        out.reshape(-1)[:: n + 1] += s
-        return out
-
-    def gemm(x, out):
-        s = softmax_in_place(x)
-        np.dot(s[:, None], -s[None], out)
-        out.reshape(-1)[:: n + 1] += s
-        return out
-
-    def einsum(x, out):
-        s = softmax_in_place(x)
-        np.einsum("i,j->ij", s, -s, out=out)
-        out.reshape(-1)[:: n + 1] += s
-        return out
-
-    yield ours("logsumexp_hessian", x, out=unwritten(n, n))
-    yield by_numpy("broadcast product, strided diagonal", broadcast, x, unwritten(n, n))
-    yield by_numpy("dot of column and row, strided diagonal", gemm, x, unwritten(n, n))
-    yield by_numpy("einsum, strided diagonal", einsum, x, unwritten(n, n))
-    if jax:
-        yield by_jax("hessian of nn.logsumexp", jax.hessian(jax.nn.logsumexp), x)
-        yield by_jax("by hand", lambda x: jnp.diag(s := jax.nn.softmax(x)) - s[:, None] * s, x)
-        yield by_jax(
-            "scatter", lambda x: (-(s := jax.nn.softmax(x))[:, None] * s).at[jnp.arange(n), jnp.arange(n)].add(s), x
-        )
-    if torch:
-
-        def product(x, out):
-            s = torch.softmax(x, 0)
-            torch.mul(s[:, None], -s, out=out).diagonal().add_(s)
-            return out
-
-        def outer(x, out):
-            s = torch.softmax(x, 0)
-            torch.outer(s, -s, out=out).diagonal().add_(s)
-            return out
-
-        yield by_torch("product out=", product, x, unwritten(n, n))
-        yield by_torch("outer out=", outer, x, unwritten(n, n))
+        R_ = tensorgrad.Variable("R", Symbol("m"), Symbol("n"))
+        gram = R_.rename(n="p") @ R_.rename(n="q")
+        yield by_tensorgrad([gram.grad(R_, {"m": "i", "n": "j"})], {"m": m, "n": n}, R=R)

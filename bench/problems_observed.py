@@ -38,11 +38,11 @@ class Observed:
         self.transposed = sparse.csr_array(
             (X.data[self.order], positions.indices, positions.indptr), shape=X.shape[::-1]
         )
-        self.mask = np.zeros(X.shape)
+        self.mask = np.zeros(X.shape, X.dtype)
         self.mask[self.rows, self.columns] = 1.0
         self.dense = X.toarray()
-        self.E = np.empty(X.shape)
-        self.U_rows, self.V_columns = np.empty((2, X.nnz, r))
+        self.E = np.empty(X.shape, X.dtype)
+        self.U_rows, self.V_columns = np.empty((2, X.nnz, r), X.dtype)
 
     def gradients(self, e: np.ndarray, U: np.ndarray, V: np.ndarray) -> Any:
         """Return the value and both products with the sparse residual, each row by row."""
@@ -99,10 +99,10 @@ class Observed:
         return value_and_gradient
 
 
-def value_and_gradient(users: int, items: int, count: int, r: int) -> Iterator[Implementation]:
+def value_and_gradient(users: int, items: int, count: int, r: int, dtype: str = "float64") -> Iterator[Implementation]:
     """Σ over observed i, j of (X[i,j] − (UV)[i,j])², and its gradients by U and V."""
-    X = ratings(users, items, count)
-    U, V = factors(users, items, r, "float64")
+    X = ratings(users, items, count).astype(dtype)
+    U, V = factors(users, items, r, dtype)
     expert = Observed(X, r)
     i, j, stars = expert.rows, expert.columns, expert.stars
 
@@ -153,7 +153,7 @@ def value_and_gradient(users: int, items: int, count: int, r: int) -> Iterator[I
 
         yield by_torch("autograd of gathers", backward, U, V, i, j, stars)
         yield by_torch("gathers, index_add", gathers, U, V, i, j, stars)
-        yield by_torch("masked dense", torch_masked, U, V, expert.mask, expert.dense, np.empty((users, items)))
+        yield by_torch("masked dense", torch_masked, U, V, expert.mask, expert.dense, np.empty((users, items), dtype))
     if autograd:
         loss_of_both = lambda UV: anp.sum((anp.sum(UV[0][i] * UV[1].T[j], axis=1) - stars) ** 2)  # noqa: E731
         derived = autograd.value_and_grad(loss_of_both)

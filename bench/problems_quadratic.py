@@ -1,12 +1,14 @@
-"""Implementations of the quadratic form xᵀA x, its gradient (A + Aᵀ) x and its Hessian A + Aᵀ, alone and in stacks."""
+"""Implementations of the quadratic form xᵀA x, its gradient (A + Aᵀ) x and its Hessian A + Aᵀ."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-from scipy.linalg import blas
+from scipy.linalg import get_blas_funcs
 
+import matgrad as mg
 from bench.peers import (
     Implementation,
     anp,
@@ -14,60 +16,85 @@ from bench.peers import (
     by_autograd,
     by_jax,
     by_numpy,
+    by_tensorgrad,
     by_torch,
+    compiled,
     jax,
-    jnp,
     ours,
+    tensorgrad,
     torch,
+    transformed,
 )
 
 
-def matrix_and_vector(*shape: int) -> tuple[np.ndarray, np.ndarray]:
+def matrix_and_vector(*shape: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
     """Return A and x of a problem, or of a stack of them if the shape has leading axes."""
     generator = np.random.default_rng(shape[-1])
-    return generator.standard_normal((*shape, shape[-1])), generator.standard_normal(shape)
+    shapes = (*shape, shape[-1]), shape
+    return tuple(generator.standard_normal(shape).astype(dtype) for shape in shapes)
 
 
-def unwritten(*shape: int) -> np.ndarray:
+def unwritten(*shape: int, dtype: str = "float64") -> np.ndarray:
     """Return an array to be written, its pages in memory; what isn't written is NaN."""
-    return np.full(shape, np.nan)
+    return np.full(shape, np.nan, dtype)
 
 
-def value(n: int) -> Iterator[Implementation]:
+def symbolic() -> tuple[mg.Expr, mg.Expr, mg.Expr]:
+    """Return the symbols A and x, and xᵀA x."""
+    A, x = mg.matrix("A"), mg.vector("x")
+    return A, x, x @ A @ x
+
+
+def in_tensorgrad() -> tuple[Any, Any]:
+    """Return tensorgrad's x and xᵀA x."""
+    from sympy import Symbol
+
+    x, A = tensorgrad.Variable("x", Symbol("n")), tensorgrad.Variable("A", i=Symbol("n"), j=Symbol("n"))
+    return x, (x.rename(n="i") @ A) @ x.rename(n="j")
+
+
+def value(n: int, dtype: str = "float64") -> Iterator[Implementation]:
     """xᵀA x."""
-    A, x = matrix_and_vector(n)
+    A, x = matrix_and_vector(n, dtype=dtype)
+    dot, gemv = get_blas_funcs(("dot", "gemv"), dtype=dtype)
 
     def gemv_and_dot(A, x):
-        return blas.ddot(x, blas.dgemv(1.0, A.T, x, trans=1))
+        return dot(x, gemv(1.0, A.T, x, trans=1))
 
+    *symbols, f = symbolic()
     yield ours("quadratic_form", A, x)
+    yield compiled(f, symbols, A, x)
     yield by_numpy("x @ A @ x", lambda A, x: x @ A @ x, A, x)
     yield by_numpy("A.dot(x).dot(x)", lambda A, x: A.dot(x).dot(x), A, x)
-    yield by_numpy("dgemv, ddot", gemv_and_dot, A, x)
+    yield by_numpy("gemv, dot", gemv_and_dot, A, x)
     if jax:
         yield by_jax("x @ A @ x", lambda A, x: x @ A @ x, A, x)
     if torch:
         yield by_torch("x @ A @ x", lambda A, x: x @ A @ x, A, x)
         yield by_torch("mv, dot", lambda A, x: x.dot(A.mv(x)), A, x)
+    if tensorgrad:
+        yield by_tensorgrad([in_tensorgrad()[1]], {"n": n}, A=A, x=x)
 
 
-def gradient_in_row_blocks(rows: int) -> Callable[..., np.ndarray]:
+def gradient_in_row_blocks(rows: int, dtype: str) -> Callable[..., np.ndarray]:
     """Return (A + Aᵀ) x that reads A once: both products of a block of rows while it is in the cache."""
+    gemv = get_blas_funcs("gemv", dtype=dtype)
 
     def gradient(A: np.ndarray, x: np.ndarray) -> np.ndarray:
-        At, g = A.T, np.zeros(len(x))
+        At, g = A.T, np.zeros_like(x)
         for start in range(0, len(x), rows):
             block = At[:, start : start + rows]
-            g = blas.dgemv(1.0, block, x[start : start + rows], beta=1.0, y=g, overwrite_y=1)
-            g = blas.dgemv(1.0, block, x, beta=1.0, y=g, offy=start, trans=1, overwrite_y=1)
+            g = gemv(1.0, block, x[start : start + rows], beta=1.0, y=g, overwrite_y=1)
+            g = gemv(1.0, block, x, beta=1.0, y=g, offy=start, trans=1, overwrite_y=1)
         return g
 
     return gradient
 
 
-def gradient(n: int) -> Iterator[Implementation]:
+def gradient(n: int, dtype: str = "float64") -> Iterator[Implementation]:
     """(A + Aᵀ) x."""
-    A, x = matrix_and_vector(n)
+    A, x = matrix_and_vector(n, dtype=dtype)
+    gemv = get_blas_funcs("gemv", dtype=dtype)
 
     def two_products(A, x):
         g = A.dot(x)
@@ -81,16 +108,19 @@ def gradient(n: int) -> Iterator[Implementation]:
         return (A + A.T).dot(x)
 
     def two_gemv(A, x):
-        return blas.dgemv(1.0, A.T, x, beta=1.0, y=blas.dgemv(1.0, A.T, x, trans=1), overwrite_y=1)
+        return gemv(1.0, A.T, x, beta=1.0, y=gemv(1.0, A.T, x, trans=1), overwrite_y=1)
 
+    *symbols, f = symbolic()
     yield ours("quadratic_form_gradient", A, x)
+    yield compiled(f.diff(symbols[1]), symbols, A, x)
+    yield transformed("grad", mg.grad(lambda A, x: x @ A @ x, 1), A, x)
     yield by_numpy("A @ x + x @ A", matmul_products, A, x)
     yield by_numpy("two products, sum in place", two_products, A, x)
     yield by_numpy("(A + A.T).dot(x)", symmetrised, A, x)
-    yield by_numpy("dgemv twice", two_gemv, A, x)
+    yield by_numpy("gemv twice", two_gemv, A, x)
     if n > 64:
         for rows in (32, 128, 512):
-            yield by_numpy(f"dgemv twice on blocks of {rows} rows", gradient_in_row_blocks(rows), A, x)
+            yield by_numpy(f"gemv twice on blocks of {rows} rows", gradient_in_row_blocks(rows, dtype), A, x)
     if jax:
         yield by_jax("grad", jax.grad(lambda x, A: x @ A @ x), x, A)
         yield by_jax("by hand", matmul_products, A, x)
@@ -99,54 +129,9 @@ def gradient(n: int) -> Iterator[Implementation]:
         yield by_torch("mv, addmv", lambda A, x: torch.addmv(A.mv(x), A.T, x), A, x)
     if autograd:
         yield by_autograd("grad", autograd.grad(lambda x, A: anp.dot(x, anp.dot(A, x))), x, A)
-
-
-def gradient_of_stack(count: int, n: int) -> Iterator[Implementation]:
-    """(A + Aᵀ) x for a stack of A and x."""
-    A, x = matrix_and_vector(count, n)
-
-    def matmul(A, x):
-        g = np.matmul(A, x[:, :, None])[:, :, 0]
-        g += np.matmul(x[:, None, :], A)[:, 0]
-        return g
-
-    def matvec(A, x):
-        g = np.matvec(A, x)
-        g += np.vecmat(x, A)
-        return g
-
-    def einsum(A, x):
-        g = np.einsum("sij,sj->si", A, x)
-        g += np.einsum("sij,si->sj", A, x)
-        return g
-
-    def symmetrised(A, x):
-        return np.einsum("sij,sj->si", A + A.transpose(0, 2, 1), x)
-
-    def in_cache_blocks(A, x, rows=128):
-        g = np.empty_like(x)
-        for start in range(0, len(x), rows):
-            part = slice(start, start + rows)
-            np.einsum("sij,sj->si", A[part], x[part], out=g[part])
-            g[part] += np.einsum("sij,si->sj", A[part], x[part])
-        return g
-
-    yield ours("quadratic_form_gradient", A, x)
-    yield by_numpy("matmul", matmul, A, x)
-    if hasattr(np, "matvec"):
-        yield by_numpy("matvec, vecmat", matvec, A, x)
-    yield by_numpy("einsum twice", einsum, A, x)
-    yield by_numpy("einsum twice on blocks of 128", in_cache_blocks, A, x)
-    yield by_numpy("einsum of A + Aᵀ", symmetrised, A, x)
-    if jax:
-        yield by_jax("vmap of grad", jax.vmap(jax.grad(lambda x, A: x @ A @ x)), x, A)
-        yield by_jax("vmap by hand", jax.vmap(lambda A, x: A @ x + x @ A), A, x)
-        yield by_jax("einsum of A + Aᵀ", lambda A, x: jnp.einsum("sij,sj->si", A + A.swapaxes(1, 2), x), A, x)
-        yield by_jax("sums", lambda A, x: (A * x[:, None]).sum(2) + (A * x[:, :, None]).sum(1), A, x)
-    if torch:
-        yield by_torch("vmap of func.grad", torch.vmap(torch.func.grad(lambda x, A: x @ A @ x)), x, A)
-        yield by_torch("bmm", lambda A, x: (A @ x[:, :, None])[:, :, 0] + (x[:, None] @ A)[:, 0], A, x)
-        yield by_torch("bmm of A + Aᵀ", lambda A, x: ((A + A.mT) @ x[:, :, None])[:, :, 0], A, x)
+    if tensorgrad:
+        variable, form = in_tensorgrad()
+        yield by_tensorgrad([form.grad(variable, {"n": "k"})], {"n": n}, A=A, x=x)
 
 
 def hessian_in_tiles(side: int) -> Callable[..., np.ndarray]:
@@ -165,16 +150,23 @@ def hessian_in_tiles(side: int) -> Callable[..., np.ndarray]:
     return hessian
 
 
-def hessian(n: int, reuse: bool) -> Iterator[Implementation]:
-    """A + Aᵀ, as a new array or into the same one each time."""
-    A, x = matrix_and_vector(n)
-    outs = [() if not reuse else (unwritten(n, n),) for _ in range(7)]
+def hessian(n: int, reuse: bool = False, dtype: str = "float64") -> Iterator[Implementation]:
+    """
+    A + Aᵀ, as a new array or into the same one each time.
+
+    The quadratic of Laue, Mitterreiter, Giesen, *Computing Higher Order Derivatives of Matrix and Tensor Expressions*,
+    NeurIPS 2018, section 4; float32 of n = 2048 is tensorgrad's row "hessian (x^T A x)", benchmarks/hessian_step.py.
+    """
+    A, x = matrix_and_vector(n, dtype=dtype)
+    outs = [() if not reuse else (unwritten(n, n, dtype=dtype),) for _ in range(7)]
 
     def in_tiles(side: int) -> Callable[..., np.ndarray]:
         tiled = hessian_in_tiles(side)
         return tiled if reuse else lambda A: tiled(A, np.empty_like(A))
 
+    *symbols, f = symbolic()
     yield ours("quadratic_form_hessian", A, **({"out": outs[0][0]} if reuse else {}))
+    yield compiled(f.diff(symbols[1], symbols[1]), symbols[:1], A, out=outs[6][0] if reuse else None)
     yield by_numpy("A + A.T", lambda A, *out: np.add(A, A.T, *out), A, *outs[1])
     if n > 64:
         for k, side in enumerate((64, 128, 256)):
@@ -192,3 +184,7 @@ def hessian(n: int, reuse: bool) -> Iterator[Implementation]:
             yield by_torch("A + A.T", lambda A: A + A.T, A)
     if autograd and n <= 64:
         yield by_autograd("hessian", autograd.hessian(lambda x, A: anp.dot(x, anp.dot(A, x))), x, A)
+    if tensorgrad:
+        variable, form = in_tensorgrad()
+        second = form.grad(variable, {"n": "k"}).grad(variable, {"n": "l"})
+        yield by_tensorgrad([second], {"n": n}, A=A)

@@ -13,7 +13,7 @@ from typing import Any
 from bench.peers import OURS, PEERS
 from bench.run import seconds_to_text
 
-_TITLES = {"numpy": "NumPy, SciPy", "jax": "JAX", "torch": "PyTorch", "autograd": "autograd"}
+_TITLES = {name: name for name in PEERS} | {"numpy": "NumPy, SciPy", "jax": "JAX", "torch": "PyTorch"}
 _VERDICTS = {True: "yes", False: "**no**", None: "?"}
 
 
@@ -44,7 +44,10 @@ def fastest_of(row: dict[str, Any], peer: str) -> str:
     counted = [one["minimum"] for one in timed if not one["excuse"]]
     if counted:
         return seconds_to_text(min(counted))
-    return f"({seconds_to_text(min(one['minimum'] for one in timed))})" if timed else "—"
+    if timed:
+        return f"({seconds_to_text(min(one['minimum'] for one in timed))})"
+    absent = any(one["peer"] == peer and one["missing"] for one in row["implementations"])
+    return "can't" if absent else "—"
 
 
 def line(cells: Sequence[str]) -> str:
@@ -53,18 +56,19 @@ def line(cells: Sequence[str]) -> str:
 
 def size_of(row: dict[str, Any]) -> str:
     """Return a problem's sizes as text."""
-    names = [key for key, value in row["size"].items() if key != "dtype" and not isinstance(value, bool)]
+    names = [key for key, value in row["size"].items() if not isinstance(value, bool)]
     return ", ".join(f"{key} = {row['size'][key]:,}" for key in names)
 
 
 def comparison(rows: Sequence[dict[str, Any]], limits: dict[str, float]) -> list[str]:
     """Return the table with a row for each problem."""
-    head = ["problem", "size", "dtype", "matgrad", *_TITLES.values(), "ratio", "target", "met", "limit attained"]
+    head = ["problem", "size", "dtype", "matgrad", *_TITLES.values()]
+    head += ["ratio", "derived ÷ closed form", "target", "met", "limit attained"]
     lines = [line(head), line(["---"] * len(head))]
     for row in rows:
         cells = [row["title"], size_of(row), row["dtype"], fastest_of(row, OURS)]
         cells += [fastest_of(row, peer) for peer in PEERS]
-        cells += [f"{row['ratio']:.2f}" if row["ratio"] else "—"]
+        cells += [f"{ratio:.2f}" if ratio else "—" for ratio in (row["ratio"], row["derived over closed form"])]
         cells += ["<br>".join(target["text"] for target in row["targets"])]
         cells += ["<br>".join(_VERDICTS[target["met"]] for target in row["targets"])]
         lines.append(line([*cells, attained(row, limits)]))
@@ -79,8 +83,26 @@ def every_implementation(rows: Sequence[dict[str, Any]]) -> list[str]:
             times = ["—"] * 2
             if one["minimum"] is not None:
                 times = [seconds_to_text(one["minimum"]), seconds_to_text(one["median"])]
-            note = one["problem"] or (f"not counted: {one['excuse']}" if one["excuse"] else "")
+            note = one["problem"] or one["missing"] or (f"not counted: {one['excuse']}" if one["excuse"] else "")
             lines.append(line([row["name"], f"{one['peer']}: {one['label']}", *times, note]))
+    return lines
+
+
+def totals_text(sums: dict[str, Any]) -> list[str]:
+    """Return what all rows come to."""
+    if not sums["rows"]:
+        return []
+    below = ", ".join(sums["below 1"]) or "none"
+    lines = [
+        f"Geometric mean of {sums['rows']} ratios: **{sums['geometric mean']:.2f}**. "
+        f"Rows below 1: **{len(sums['below 1'])}** ({below}).",
+        "",
+    ]
+    if sums["missed"]:
+        lines += [line(["target missed", "asked", "ratio"]), line(["---"] * 3)]
+        for one in sums["missed"]:
+            lines.append(line([one["name"], one["target"], f"{one['ratio']:.2f}" if one["ratio"] else "—"]))
+        lines += [""]
     return lines
 
 
@@ -109,7 +131,7 @@ def markdown(result: dict[str, Any], plot: str | None) -> str:
         "Times are minima; *ratio* is the fastest peer's over ours; bench/README.md says how they are formed.",
         "",
     ]
-    body = [*comparison(result["problems"], limits["all cores"]), ""]
+    body = [*totals_text(result["totals"]), *comparison(result["problems"], limits["all cores"]), ""]
     if plot:
         body += [f"![Ratios]({plot})", ""]
     tail = [

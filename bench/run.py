@@ -6,15 +6,19 @@ import argparse
 import json
 import os
 import re
+import statistics
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench import machine
-from bench.peers import OURS, PEERS, absent
-from bench.problems import PROBLEMS, AtMost, AtMostOver, OfPeak, Problem, Target
+from bench.peers import PEERS, absent
+from bench.problems import PROBLEMS, Problem
+from bench.targets import Measured
 from bench.timing import Timing, check, time_side_by_side
 
 #: Settings that slow a side down or take cores from it; libraries read them when they are loaded.
@@ -48,54 +52,29 @@ def seconds_to_text(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
-def fastest(timings: Sequence[Timing], peer: str = "best", with_excused: bool = False) -> float | None:
-    """Return the least minimum of a peer's implementations, or of all; None if none was timed."""
-    minima = [
-        timing.minimum
-        for timing in timings
-        if peer in ("best", timing.implementation.peer) and (with_excused or not timing.implementation.excuse)
-    ]
-    return min(minima, default=None)
-
-
-def target_met(target: Target, ours: float | None, peers: Sequence[Timing], peak_seconds: float) -> bool | None:
-    """Say whether a target is met; None if ours or the peer it names wasn't timed."""
-    if ours is None:
-        return None
-    if isinstance(target, AtMost):
-        return ours <= target.seconds
-    if isinstance(target, OfPeak):
-        return peak_seconds >= target.share * ours
-    rival = fastest(peers, target.against, with_excused=isinstance(target, AtMostOver))
-    if rival is None:
-        return None
-    return ours <= rival + target.seconds if isinstance(target, AtMostOver) else rival >= target.ratio * ours
-
-
 def summary(problem: Problem, timings: Sequence[Timing], limits: dict[str, float]) -> dict[str, Any]:
     """Return a problem's row of the results; `limits` are those of all cores."""
-    timed = [timing for timing in timings if timing.samples]
-    ours = fastest([timing for timing in timed if timing.implementation.peer == OURS])
-    peers = [timing for timing in timed if timing.implementation.peer != OURS]
-    best = fastest(peers)
-    work = problem.work(**problem.size)
+    work, itemsize = problem.work, np.dtype(problem.dtype).itemsize
     peak_seconds = work.flops / limits[f"FMA {problem.dtype} GF/s"] * 1e-9
+    measured = Measured(timings, peak_seconds)
+    ours, best = measured.ours, measured.fastest("best")
+    derived, tuned = measured.own(tuned=False), measured.own(tuned=True)
     return {
         "name": problem.name,
         "title": problem.title,
-        "size": dict(problem.size),
+        "size": {key: value for key, value in problem.size.items() if key != "dtype"},
         "dtype": problem.dtype,
-        "work": {"flops": work.flops, "read": work.read, "write": work.write},
-        "targets": [
-            {"text": str(target), "met": target_met(target, ours, peers, peak_seconds)} for target in problem.targets
-        ],
+        "work": {"flops": work.flops, "read": itemsize * work.read, "write": itemsize * work.write},
+        "targets": [{"text": str(target), "met": target.met(measured)} for target in problem.targets],
         "ours": ours,
         "ratio": best / ours if ours and best else None,
+        "derived over closed form": derived / tuned if derived and tuned else None,
         "implementations": [
             {
                 "peer": timing.implementation.peer,
                 "label": timing.implementation.label,
                 "excuse": timing.implementation.excuse,
+                "missing": timing.implementation.missing,
                 "problem": timing.problem,
                 "inner": timing.inner,
                 "samples": len(timing.samples),
@@ -114,7 +93,7 @@ def print_row(row: dict[str, Any]) -> None:
     for one in fastest_first:
         label = f"{one['peer']}: {one['label']}"
         if one["minimum"] is None:
-            print(f"  {label:<64} {one['problem']}")
+            print(f"  {label:<64} {one['problem'] or one['missing']}")
             continue
         ratio = f"{one['minimum'] / row['ours']:8.2f}×" if row["ours"] else " " * 9
         note = f"  not counted: {one['excuse']}" if one["excuse"] else ""
@@ -122,7 +101,35 @@ def print_row(row: dict[str, Any]) -> None:
     if row["ratio"] is not None:
         verdicts = {True: "met", False: "NOT met", None: "not measured"}
         targets = "; ".join(f"{target['text']}: {verdicts[target['met']]}" for target in row["targets"])
+        if row["derived over closed form"]:
+            print(f"  → derived {row['derived over closed form']:.2f}× our closed form")
         print(f"  → {row['ratio']:.2f}× the best peer" + (f" ({targets})" if targets else ""), flush=True)
+
+
+def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what all rows come to: the geometric mean of the ratios, those below 1, and targets that are missed."""
+    ratios = {row["name"]: row["ratio"] for row in rows if row["ratio"]}
+    return {
+        "rows": len(ratios),
+        "geometric mean": statistics.geometric_mean(ratios.values()) if ratios else None,
+        "below 1": sorted((name for name, ratio in ratios.items() if ratio < 1), key=ratios.__getitem__),
+        "missed": [
+            {"name": row["name"], "target": target["text"], "ratio": row["ratio"]}
+            for row in rows
+            for target in row["targets"]
+            if target["met"] is False
+        ],
+    }
+
+
+def print_totals(sums: dict[str, Any]) -> None:
+    """Print what all rows come to."""
+    if sums["rows"]:
+        mean, below = sums["geometric mean"], sums["below 1"]
+        print(f"\nGeometric mean of {sums['rows']} ratios: {mean:.2f}×; rows below 1×: {len(below)}.")
+    for one in sums["missed"]:
+        ratio = f", is {one['ratio']:.2f}×" if one["ratio"] else ""
+        print(f"  missed: {one['name']}: {one['target']}{ratio}")
 
 
 def run(problems: Sequence[Problem], rounds: int, limits: dict[str, float]) -> list[dict[str, Any]]:
@@ -163,6 +170,8 @@ def main(arguments: Sequence[str]) -> int:
     print(f"Absent: {', '.join(result['absent']) or 'none'} (of {', '.join(PEERS)})")
     print("Columns: minimum, median, minimum relative to ours.")
     result["problems"] = run(problems, rounds, result["limits"]["all cores"])
+    result["totals"] = totals(result["problems"])
+    print_totals(result["totals"])
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")

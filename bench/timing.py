@@ -19,9 +19,8 @@ from bench.peers import OURS, Implementation
 SAMPLE_SECONDS = 2e-3
 #: Samples that an implementation takes each time it has its turn.
 SAMPLES_PER_TURN = 3
-#: An implementation slower than the fastest by this factor only takes part in the first rounds.
+#: An implementation slower than the fastest by this factor only takes part in the first round.
 HOPELESS = 20
-FIRST_ROUNDS = 3
 #: Largest disagreement accepted, relative to the largest element of our result.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
@@ -70,6 +69,8 @@ def check(implementations: list[Implementation], dtype: str) -> list[Timing]:
     for implementation in sorted(implementations, key=lambda one: one.peer != OURS):
         timing = Timing(implementation)
         timings.append(timing)
+        if implementation.missing:
+            continue
         try:
             result = as_arrays(implementation.call(*implementation.arguments))
         except Exception as error:  # a peer's failure, whatever it raises, is reported and doesn't end the run
@@ -127,7 +128,7 @@ def take_turn(timing: Timing) -> None:
 
 def time_side_by_side(timings: list[Timing], rounds: int) -> None:
     """Give each implementation without a problem its turn in each round; rounds alternate in direction."""
-    running = [timing for timing in timings if not timing.problem]
+    running = [timing for timing in timings if not timing.problem and not timing.implementation.missing]
     if not running:
         return
     with without_garbage_collection():
@@ -139,7 +140,7 @@ def time_side_by_side(timings: list[Timing], rounds: int) -> None:
         for done in range(1, rounds + 1):
             for timing in running:
                 take_turn(timing)
-            if done == FIRST_ROUNDS:
+            if done == 1:
                 fastest = min(timing.minimum for timing in running)
                 running = [timing for timing in running if timing.minimum < HOPELESS * fastest]
             running.reverse()

@@ -6,15 +6,20 @@ import json
 import numpy as np
 import pytest
 from bench import machine, problems_factorization, report, run, timing
-from bench.peers import PEERS, Implementation, Work, by_numpy
-from bench.problems import PROBLEMS, AtLeast, AtMost, AtMostOver, OfPeak, Problem
+from bench.peers import PEERS, Implementation, Work, by_numpy, cannot
+from bench.problems import PROBLEMS, Problem, rows
+from bench.targets import AtLeast, AtMost, AtMostOver, AtMostTimes, OfPeak, WithinOwn
 
-TINY = {(problem.title, str(problem.tiny)): problem for problem in PROBLEMS if problem.title != "new process"}
+TINY = {
+    (problem.title, str(problem.tiny)): problem
+    for problem in PROBLEMS
+    if not problem.title.startswith("new process") or problem.title.endswith("gradient")
+}
 LIMITS = {"FMA float64 GF/s": 100.0, "FMA float32 GF/s": 200.0, "read GB/s": 50.0, "zero-fill GB/s": 100.0}
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch warns of itself
-@pytest.mark.parametrize("problem", TINY.values(), ids=lambda problem: problem.title)
+@pytest.mark.parametrize("problem", TINY.values(), ids=lambda problem: f"{problem.title} {problem.dtype}")
 def test_all_implementations_agree(problem):
     timings = timing.check(list(problem.build(**problem.tiny)), problem.dtype)
     assert {str(one.implementation): one.problem for one in timings if one.problem} == {}
@@ -56,12 +61,17 @@ def test_the_ratio_is_of_the_fastest_peer_that_counts():
         return timing.Timing(Implementation(peer, "", print, (), excuse), samples=[2 * seconds, seconds])
 
     timings = [timed("matgrad", 1.0), timed("numpy", 3.0), timed("numpy", 0.5, "excused"), timed("jax", 4.0)]
+    timings += [timing.Timing(cannot("tensorgrad", "has no such function"))]
     targets = {
         AtLeast(3): True,
         AtLeast(3.1): False,
         AtLeast(4, "jax"): True,
         AtMostOver(0.4, "numpy"): False,
         AtMostOver(0.6, "numpy"): True,
+        AtMostTimes(1.9, "numpy"): False,
+        AtMostTimes(2.0, "numpy"): True,
+        AtLeast(1, "tensorgrad"): None,
+        WithinOwn(1.15): None,
         AtMost(1.0): True,
         AtMost(0.9): False,
         OfPeak(0.6): True,
@@ -73,13 +83,65 @@ def test_the_ratio_is_of_the_fastest_peer_that_counts():
     assert [target["met"] for target in row["targets"]] == list(targets.values())
 
 
+@pytest.mark.parametrize(("derived", "met"), [(1.1, True), (1.2, False)])
+def test_what_we_derive_is_compared_with_our_closed_form(derived, met):
+    timings = [
+        timing.Timing(Implementation("matgrad", "closed form", print, tuned=True), samples=[1.0, 2.0]),
+        timing.Timing(Implementation("matgrad", "compile", print), samples=[derived, 2.0]),
+        timing.Timing(Implementation("matgrad", "grad", print), samples=[1.5, 2.0]),
+        timing.Timing(Implementation("numpy", "by hand", print), samples=[2.5]),
+    ]
+    row = run.summary(Problem("", sums, {}, {}, (WithinOwn(1.15),)), timings, LIMITS)
+    assert row["derived over closed form"] == derived
+    assert [target["met"] for target in row["targets"]] == [met]
+
+
+def test_the_work_is_that_of_the_size_and_the_precision():
+    def work(n):
+        return Work(flops=2 * n, read=n, write=3 * n)
+
+    for dtype, itemsize in (("float64", 8), ("float32", 4)):
+        problem = Problem("", sums, {"n": 5, "dtype": dtype, "reuse": True}, {}, (), work)
+        assert run.summary(problem, [], LIMITS)["work"] == {"flops": 10, "read": 5 * itemsize, "write": 15 * itemsize}
+
+
+def test_the_totals_are_of_all_ratios():
+    def row(name, ratio, *met):
+        return {"name": name, "ratio": ratio, "targets": [{"text": f"target {k}", "met": m} for k, m in enumerate(met)]}
+
+    some = [row("a", 8.0, True), row("b", 0.5, False, None), row("c", None), row("d", 2.0, True, False), row("e", 0.25)]
+    result = run.totals(some)
+    assert result["rows"] == 4
+    assert result["geometric mean"] == pytest.approx((8 * 0.5 * 2 * 0.25) ** 0.25)
+    assert result["below 1"] == ["e", "b"]
+    assert [(one["name"], one["target"]) for one in result["missed"]] == [("b", "target 0"), ("d", "target 1")]
+    text = "\n".join(report.totals_text(result))
+    assert "**1.19**" in text
+    assert "**2** (e, b)" in text
+    assert "| b | target 0 | 0.50 |" in text
+    assert report.totals_text(run.totals([row("c", None)])) == []
+
+
+def test_rows_are_of_each_size_and_dtype_and_ask_for_a_tie_at_least():
+    made = list(rows("title", sums, {"n": 1}, [({"n": 2}, AtLeast(3), WithinOwn(1.15)), ({"n": 4},)]))
+    assert [problem.size for problem in made] == [
+        {"n": n, "dtype": dtype} for n in (2, 4) for dtype in ("float64", "float32")
+    ]
+    assert [problem.targets for problem in made] == [
+        (AtLeast(3), WithinOwn(1.15)),
+        (AtLeast(1), WithinOwn(1.15)),
+        (AtLeast(1),),
+        (AtLeast(1),),
+    ]
+
+
 def test_a_run_ends_in_a_report(tmp_path, monkeypatch, capsys):
     for setting in run.UNWANTED:
         monkeypatch.delenv(setting, raising=False)
     monkeypatch.setattr(run.machine, "limits", lambda: {"measured by": "nobody", "all cores": LIMITS})
     monkeypatch.setattr(run, "ROUNDS", 1)
     file = tmp_path / "result.json"
-    run.main(["--only", "^quadratic gradient n=4$", "--json", str(file)])
+    run.main(["--only", "^quadratic gradient n=4 dtype=float64$", "--json", str(file)])
     result = json.loads(file.read_text(encoding="utf-8"))
     (row,) = result["problems"]
     assert (row["title"], row["size"], row["dtype"]) == ("quadratic gradient", {"n": 4}, "float64")

@@ -1,0 +1,129 @@
+"""What a problem may ask of our implementations, and whether a measurement meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.peers import OURS
+from bench.timing import Timing
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a problem's targets are about: its timings, and the time that its arithmetic takes at the machine's peak."""
+
+    timings: Sequence[Timing]
+    peak_seconds: float = 0.0
+
+    @property
+    def ours(self) -> float | None:
+        """The least time of all of ours."""
+        return self.fastest(OURS)
+
+    def fastest(self, peer: str, with_excused: bool = False) -> float | None:
+        """Return the least time of a peer's implementations, or of all peers' ("best"); None if none was timed."""
+        return least(
+            timing
+            for timing in self.timings
+            if (timing.implementation.peer == peer or (peer == "best" and timing.implementation.peer != OURS))
+            and (with_excused or not timing.implementation.excuse)
+        )
+
+    def own(self, tuned: bool) -> float | None:
+        """Return the least time of our closed forms, or of what we derive."""
+        ours = (timing for timing in self.timings if timing.implementation.peer == OURS)
+        return least(timing for timing in ours if timing.implementation.tuned == tuned)
+
+
+def least(timings) -> float | None:
+    """Return the least minimum of those that were timed."""
+    return min((timing.minimum for timing in timings if timing.samples), default=None)
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """The best implementation of a peer, or of all peers, takes at least `ratio` times as long as ours."""
+
+    ratio: float
+    against: str = "best"
+
+    def __str__(self) -> str:
+        return f"≥ {self.ratio:g}×" + ("" if self.against == "best" else f" {self.against}")
+
+    def met(self, measured: Measured) -> bool | None:
+        ours, rival = measured.ours, measured.fastest(self.against)
+        return None if ours is None or rival is None else rival >= self.ratio * ours
+
+
+@dataclass(frozen=True)
+class WithinOwn:
+    """What we derive takes at most `ratio` times as long as our closed form."""
+
+    ratio: float = 1.15
+
+    def __str__(self) -> str:
+        return f"derived ≤ {self.ratio:g} × closed form"
+
+    def met(self, measured: Measured) -> bool | None:
+        derived, tuned = measured.own(tuned=False), measured.own(tuned=True)
+        return None if derived is None or tuned is None else derived <= self.ratio * tuned
+
+
+@dataclass(frozen=True)
+class OfPeak:
+    """Ours does arithmetic at `share` of the rate of multiply-adds that was measured on all cores."""
+
+    share: float
+
+    def __str__(self) -> str:
+        return f"≥ {100 * self.share:g} % of FMA peak"
+
+    def met(self, measured: Measured) -> bool | None:
+        return None if measured.ours is None else measured.peak_seconds >= self.share * measured.ours
+
+
+@dataclass(frozen=True)
+class AtMostOver:
+    """Ours takes at most `seconds` longer than the fastest of a peer, counted or not."""
+
+    seconds: float
+    against: str
+
+    def __str__(self) -> str:
+        return f"≤ {self.against} + {self.seconds * 1e3:g} ms"
+
+    def met(self, measured: Measured) -> bool | None:
+        ours, rival = measured.ours, measured.fastest(self.against, with_excused=True)
+        return None if ours is None or rival is None else ours <= rival + self.seconds
+
+
+@dataclass(frozen=True)
+class AtMostTimes:
+    """Ours takes at most `ratio` times as long as the fastest of a peer, counted or not."""
+
+    ratio: float
+    against: str
+
+    def __str__(self) -> str:
+        return f"≤ {self.ratio:g} × {self.against}"
+
+    def met(self, measured: Measured) -> bool | None:
+        ours, rival = measured.ours, measured.fastest(self.against, with_excused=True)
+        return None if ours is None or rival is None else ours <= self.ratio * rival
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """Ours takes at most `seconds`."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"≤ {self.seconds * 1e6:g} µs" if self.seconds < 1e-3 else f"≤ {self.seconds * 1e3:g} ms"
+
+    def met(self, measured: Measured) -> bool | None:
+        return None if measured.ours is None else measured.ours <= self.seconds
+
+
+Target = AtLeast | WithinOwn | OfPeak | AtMostOver | AtMostTimes | AtMost

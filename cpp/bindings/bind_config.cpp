@@ -6,6 +6,7 @@
 #include "bindings/without_gil.h"
 #include "kernels/dispatch.h"
 #include "plan/cpu_count.h"
+#include "plan/stream.h"
 #include "plan/threads.h"
 
 namespace matgrad::bindings {
@@ -33,6 +34,14 @@ void bind_config(py::module_& module) {
   module.def("active_isa", [] { return std::string(kernels::active().isa); });
   module.def("set_num_threads", &threads::set_num_threads, py::arg("n"));
   module.def("get_num_threads", &threads::num_threads);
+  module.def("stream_limits", [] {
+    const plan::StreamLimits limits = plan::stream_limits();
+    return py::make_tuple(limits.saved, limits.tile, limits.chunk);
+  });
+  module.def(
+      "set_stream_limits",
+      [](int64_t saved, int64_t tile, int64_t chunk) { plan::set_stream_limits({saved, tile, chunk}); },
+      py::arg("saved"), py::arg("tile"), py::arg("chunk"));
   module.def("available_cpus", &available_cpus);
   module.def("compiler", [] {
 #if defined(__clang__)

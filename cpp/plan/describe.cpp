@@ -6,6 +6,7 @@
 #include <map>
 
 #include "expr/op.h"
+#include "plan/threads.h"
 
 namespace matgrad::plan {
 namespace {
@@ -103,6 +104,16 @@ struct CostOf {
     const double n = double(step.n), count = double(step.count), columns = double(step.columns);
     return {count * 2 * n * n * columns, count * (n * n + 2 * n * columns)};
   }
+  Cost operator()(const Pass& pass) const {
+    Cost sum;
+    const double tiles = double(pass.length) / double(pass.tile);
+    for (const TiledStep& tiled : pass.body) {
+      const Cost of_tile = cost(tiled.step);
+      sum.flops += tiles * of_tile.flops;
+      sum.elements += tiles * of_tile.elements;
+    }
+    return sum;
+  }
 };
 
 std::string joined(std::initializer_list<int64_t> lengths) {
@@ -140,7 +151,7 @@ struct NameOf {
   Name operator()(const MatrixProduct& step) const {
     return {step.symmetric ? "syrk" : "gemm",
             stack(joined(step.batch), (step.summed.empty() ? "" : joined(step.summed) + " sums of ") +
-                                                  joined({step.rows, step.columns, step.k}))};
+                                          joined({step.rows, step.columns, step.k}))};
   }
   Name operator()(const Mirror& step) const { return {"mirror", stack(joined(step.batch), joined({step.n, step.n}))}; }
   Name operator()(const SymmetricProduct& step) const {
@@ -158,6 +169,7 @@ struct NameOf {
   Name operator()(const Solve& step) const {
     return {step.identity ? "invert" : "solve", matrices(step.count, step.n, step.columns)};
   }
+  Name operator()(const Pass&) const { return {}; }  // its steps have rows of their own
   static std::string matrices(int64_t count, int64_t rows, int64_t columns) {
     return stack(std::to_string(count), joined({rows, columns}));
   }
@@ -175,6 +187,7 @@ class BufferNames {
     if (k < buffers.array(0)) return buffers.results == 1 ? "result" : "result " + std::to_string(k - buffers.inputs);
     if (k < buffers.numbers()) return "constant";
     if (k == buffers.numbers()) return "number";
+    if (k == buffers.partial()) return "sum";
     const auto [known, is_new] = numbers_.insert({{k, place.offset}, numbers_.size() + 1});
     return std::string("t").append(std::to_string(known->second));
   }
@@ -192,6 +205,26 @@ class BufferNames {
   std::map<std::pair<int, int64_t>, size_t> numbers_{};
 };
 
+/// Adds the rows of a step that runs so many times, or of the steps that it is made of.
+void add_rows(std::vector<Row>& rows, const Step& step, double times, const std::string& where, BufferNames& buffers) {
+  if (const auto* pass = std::get_if<Pass>(&step)) {
+    const double tiles = double(pass->length) / double(pass->tile);
+    std::string inside =
+        where + (where.empty() ? "" : ", ") + "tiles of " + joined({pass->tile}) + " of " + joined({pass->length});
+    if (pass->chunks() > 1) inside += " in " + joined({pass->chunks()}) + " chunks";
+    for (const TiledStep& tiled : pass->body) add_rows(rows, tiled.step, times * tiles, inside, buffers);
+    return;
+  }
+  Row& row = rows.emplace_back();
+  std::tie(row.kernel, row.sizes) = std::visit(NameOf{}, step);
+  row.operands =
+      std::visit([&](const auto& known) { return buffers.of_operands(known.places.data(), known.operands); }, step);
+  row.where = where;
+  row.cost = cost(step);
+  row.cost.flops *= times;
+  row.cost.elements *= times;
+}
+
 }  // namespace
 
 Cost cost(const Step& step) {
@@ -201,18 +234,19 @@ Cost cost(const Step& step) {
 std::vector<Row> describe(const Plan& plan, const std::vector<std::string>& names) {
   BufferNames buffers(plan, names);
   std::vector<Row> rows;
-  for (const Step& step : plan.steps) {
-    Row& row = rows.emplace_back();
-    std::tie(row.kernel, row.sizes) = std::visit(NameOf{}, step);
-    row.operands =
-        std::visit([&](const auto& known) { return buffers.of_operands(known.places.data(), known.operands); }, step);
-    row.cost = cost(step);
-  }
+  for (const Step& step : plan.steps) add_rows(rows, step, 1, "", buffers);
   return rows;
 }
 
 double memory(const Plan& plan) {
-  return double(plan.arena) + double(plan.numbers.size());
+  double tile = 0;
+  for (const Step& step : plan.steps) {
+    const auto* pass = std::get_if<Pass>(&step);
+    if (pass)
+      tile =
+          std::max(tile, double(pass->tile_memory) * double(std::min<int64_t>(pass->chunks(), threads::num_threads())));
+  }
+  return double(plan.arena) + double(plan.numbers.size()) + tile;
 }
 
 }  // namespace matgrad::plan

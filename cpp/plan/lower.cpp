@@ -10,6 +10,7 @@
 #include "expr/op.h"
 #include "plan/arena.h"
 #include "plan/map_function.h"
+#include "plan/stream.h"
 
 namespace matgrad::plan {
 
@@ -57,7 +58,7 @@ View Lowering::new_buffer(Shape shape) {
   }
   sizes_.push_back(count);
   const auto strides = contiguous_strides(shape);
-  return {{plan_.buffers.arena() + int(sizes_.size()) - 1, 0}, std::move(shape), strides};
+  return {{plan_.buffers.first_intermediate() + int(sizes_.size()) - 1, 0}, std::move(shape), strides};
 }
 
 View Lowering::new_buffer_like(const View& view) {
@@ -231,15 +232,16 @@ Plan Lowering::finish(const std::vector<Expr>& roots) {
     const View value = view(roots[k]);
     plan_.result_shapes.push_back(value.shape);
     const int buffer = value.place.buffer;
-    if (buffer >= buffers.arena() && is_contiguous(value) && !places.contains(buffer) &&
-        sizes_[size_t(buffer - buffers.arena())] == element_count(value.shape)) {
+    if (buffer >= buffers.first_intermediate() && is_contiguous(value) && !places.contains(buffer) &&
+        sizes_[size_t(buffer - buffers.first_intermediate())] == element_count(value.shape)) {
       places[buffer] = {buffers.result(int(k)), 0};
     } else {
       const Operand to{{buffers.result(int(k)), 0}, contiguous_strides(value.shape)}, from = value.operand();
       emit({.op = RowOp::Scale}, value.shape, {&to, &from});
     }
   }
-  assign_places(plan_, sizes_, std::move(places));
+  stream(plan_, sizes_, places);
+  assign_places(plan_, sizes_, places);
   return std::move(plan_);
 }
 

@@ -64,8 +64,8 @@ namespace {
 /// The shortest loops that are worth running in tiles.
 constexpr int64_t kLeastTiled = 16;
 
-/// Moves the loop along which an operand other than the result is contiguous next to the innermost one, so that both
-/// can run in tiles, if the innermost jumps through that operand. Returns whether there is one.
+}  // namespace
+
 bool arrange_tiles(Nest& nest, int operands) {
   if (nest.size() < 2 || nest.back().length < kLeastTiled) return false;
   for (int k = 1; k < operands; ++k) {
@@ -78,8 +78,6 @@ bool arrange_tiles(Nest& nest, int operands) {
   }
   return false;
 }
-
-}  // namespace
 
 Elementwise elementwise(Elementwise step, const Lengths& lengths, const Operands& operands) {
   step.operands = int(operands.size());

@@ -31,6 +31,10 @@ Nest make_nest(const Lengths& lengths, const std::vector<int>& labels, const Ope
 /// Joins labels of a set into longer ones where all operands' strides allow it; returns those that remain.
 Set join_labels(Lengths& lengths, Set labels, const Operands& operands);
 
+/// Moves the loop along which an operand other than the result is contiguous next to the innermost one, so that both
+/// can run in tiles, if the innermost jumps through that operand. Returns whether there is one.
+bool arrange_tiles(Nest& nest, int operands);
+
 /// An elementwise step over the labels of the result, which is operands[0].
 Elementwise elementwise(Elementwise step, const Lengths& lengths, const Operands& operands);
 

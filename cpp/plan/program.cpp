@@ -106,7 +106,7 @@ Plan Program::make_plan(const std::vector<Shape>& shapes) const {
 template <class T>
 void Program::run(const Plan& plan, const T* const* inputs, T* const* results, const bool* is_mapped) const {
   const Buffers& buffers = plan.buffers;
-  const size_t count = size_t(buffers.arena()) + 1;
+  const size_t count = size_t(buffers.count());
   std::array<T*, kFewBuffers> few;
   std::vector<T*> many(count > kFewBuffers ? count : 0);
   T** memory = many.empty() ? few.data() : many.data();
@@ -130,9 +130,13 @@ void Program::run(const Plan& plan, const T* const* inputs, T* const* results, c
   for (const Step& step : plan.steps) {
     std::visit(
         [&](const auto& known) {
-          Pointers<T> at;
-          for (size_t k = 0; k < kMaxOperands; ++k) at[k] = memory[known.places[k].buffer] + known.places[k].offset;
-          plan::run<T>(known, at);
+          if constexpr (std::is_same_v<std::decay_t<decltype(known)>, Pass>) {
+            plan::run<T>(known, Memory<T>{buffers, memory, is_mapped});
+          } else {
+            Pointers<T> at;
+            for (size_t k = 0; k < kMaxOperands; ++k) at[k] = memory[known.places[k].buffer] + known.places[k].offset;
+            plan::run<T>(known, at);
+          }
           for (size_t k = 1; k < size_t(known.operands); ++k) {
             const int input = known.places[k].buffer;
             if (input < buffers.inputs && is_mapped[input]) {

@@ -33,4 +33,15 @@ void run(const Determinant& step, const Pointers<T>& at);
 template <class T>
 void run(const Solve& step, const Pointers<T>& at);
 
+/// Where buffers begin, and which inputs are shared mappings of files, whose pages are given back when they are read.
+template <class T>
+struct Memory {
+  const Buffers& numbers;
+  T* const* begins;
+  const bool* is_mapped;
+};
+
+template <class T>
+void run(const Pass& pass, const Memory<T>& memory);
+
 }  // namespace matgrad::plan

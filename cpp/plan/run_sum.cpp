@@ -72,6 +72,13 @@ double sum_by_dots(const SumOfProducts& step, const Pointers<T>& base) {
   return total;
 }
 
+/// at[0] = scale Σ …, or +=.
+template <class T>
+void set_sum(const SumOfProducts& step, const Pointers<T>& at) {
+  const double before = step.accumulate ? double(*at[0]) : 0;
+  *at[0] = T(before + step.scale * sum_by_dots(step, at));
+}
+
 /// A row of sums, of which one term after another is added: at[0] = scale Σ …
 template <class T>
 void sum_of_rows(const SumOfProducts& step, int64_t n, const Pointers<T>& base, const Steps& strides) {
@@ -96,7 +103,10 @@ void sum_of_rows(const SumOfProducts& step, int64_t n, const Pointers<T>& base, 
     }
     for (int64_t i = 0; i < n; ++i) total[i] += part[i];
   }
-  for (int64_t i = 0; i < n; ++i) base[0][i * strides[0]] = T(step.scale) * total[i];
+  for (int64_t i = 0; i < n; ++i) {
+    T& sum = base[0][i * strides[0]];
+    sum = (step.accumulate ? sum : T(0)) + T(step.scale) * total[i];
+  }
 }
 
 }  // namespace
@@ -107,13 +117,13 @@ void run(const SumOfProducts& step, const Pointers<T>& base) {
     const size_t depth = step.kept.size();
     const int64_t sums = iterations(step.kept, depth), terms = iterations(step.summed, step.summed.size());
     if (sums == 1) {
-      *base[0] = T(step.scale * sum_by_dots(step, base));
+      set_sum(step, base);
       return;
     }
     threads::parallel_ranges(sums, problems_per_chunk(terms), [&](int64_t first, int64_t last) {
       Odometer<T> walk(step.kept, depth, base, first);
       for (int64_t k = first; k < last; ++k, walk.next()) {
-        *walk.pointers()[0] = T(step.scale * sum_by_dots(step, walk.pointers()));
+        set_sum(step, walk.pointers());
       }
     });
     return;

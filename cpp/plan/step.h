@@ -61,7 +61,8 @@ struct SumOfProducts {
   double scale = 1;
   std::array<Place, kMaxOperands> places{};
   Nest kept{}, summed{};
-  bool by_dots = true;  ///< whether the innermost loop is the last of `summed`, else it is the last of `kept`
+  bool by_dots = true;      ///< whether the innermost loop is the last of `summed`, else it is the last of `kept`
+  bool accumulate = false;  ///< whether it is added to the result
 };
 
 /// C = scale A diag(d) B + shift D for every C of a batch, A diag(d) B being summed over blocks `summed`, too. places
@@ -136,9 +137,41 @@ struct Solve {
   std::array<Place, kMaxOperands> places{};
 };
 
+struct TiledStep;
+
+/// The most passes within each other.
+constexpr int kMostLevels = 2;
+
+/// Steps that run one after another for each tile of a streamed index, so that what one of them leaves for the next
+/// stays in the cache. Chunks of the index are dealt to threads. Sums over the index are accumulated in memory of each
+/// chunk, if there are several, and added up at the end, in order; places are that memory.
+struct Pass {
+  int operands = 0;
+  int level = 0;                            ///< 1 if it is part of another one
+  int64_t length = 0, tile = 0, chunk = 0;  ///< of the index, of its tiles, of its chunks
+  std::vector<TiledStep> body{}, last{};    ///< the steps for a tile, and for the last one
+  std::array<Place, kMaxOperands> places{};
+  /// A sum over the index: where it is, its size, and where it is in the memory of a chunk.
+  struct Sum {
+    Place target{};
+    int64_t size = 0, offset = 0;
+  };
+  std::vector<Sum> sums{};
+  int64_t partial_memory = 0;  ///< elements of each chunk
+  int64_t tile_memory = 0;     ///< elements of each thread
+
+  int64_t chunks() const { return (length + chunk - 1) / chunk; }
+};
+
 /// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
 using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum,
-                          RowReduction, Factorize, Determinant, Solve>;
+                          RowReduction, Factorize, Determinant, Solve, Pass>;
+
+/// A step within passes: how many elements its operands move for each value of the streamed index, by level of pass.
+struct TiledStep {
+  Step step{};
+  std::array<std::array<int64_t, kMaxOperands>, kMostLevels> advance{};
+};
 
 /// Which buffers are what.
 struct Buffers {
@@ -147,6 +180,11 @@ struct Buffers {
   int array(int k) const { return inputs + results + k; }
   int numbers() const { return inputs + results + arrays; }
   int arena() const { return numbers() + 1; }
+  int tile() const { return arena() + 1; }     ///< of a pass: what stays within a tile
+  int partial() const { return arena() + 2; }  ///< of a pass: what a chunk adds to
+  int count() const { return arena() + 3; }
+  /// Until places are assigned, intermediate buffers are numbered from here on.
+  int first_intermediate() const { return count(); }
 };
 
 /// A program for given shapes.

@@ -35,6 +35,9 @@ thread_local constinit Interruptible* interruptible = nullptr;
 /// How many checks of Interruptible are under way on this thread.
 thread_local constinit int checks = 0;
 
+/// How many Serial objects live on this thread.
+thread_local constinit int serial = 0;
+
 /// Counts the forks between the first process and this one.
 int forks = 0;
 
@@ -222,9 +225,17 @@ int initial_num_threads() {
 void parallel_for(int64_t chunks, ChunkFunction task) {
   if (chunks == 1) return task(0);
   Job job(chunks, task);
-  int helpers = int(std::min<int64_t>(num_threads(), chunks)) - 1;
+  int helpers = serial > 0 ? 0 : int(std::min<int64_t>(num_threads(), chunks)) - 1;
   if (helpers <= 0 || !pool.run(job, helpers)) job.run_interruptibly();
   job.finish();
+}
+
+Serial::Serial() {
+  ++serial;
+}
+
+Serial::~Serial() {
+  --serial;
 }
 
 int num_threads() {

@@ -34,6 +34,15 @@ void parallel_ranges(int64_t total, int64_t grain, const F& task) {
                [&](int64_t chunk) { task(chunk * grain, std::min(total, (chunk + 1) * grain)); });
 }
 
+/// While it lives, parallel_for on this thread runs all chunks on this thread.
+class Serial {
+ public:
+  Serial();
+  ~Serial();
+  Serial(const Serial&) = delete;
+  Serial& operator=(const Serial&) = delete;
+};
+
 /// The number of threads that parallel_for uses, the calling one included. At first it is what MATGRAD_NUM_THREADS
 /// says, else the number of CPUs that this process may use; 1 in a forked child. Throws std::invalid_argument if
 /// MATGRAD_NUM_THREADS isn't an integer of at least 1.

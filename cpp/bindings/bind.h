@@ -12,5 +12,6 @@ void bind_expr(pybind11::module_& module);
 void bind_function(pybind11::module_& module);
 void bind_map(pybind11::module_& module);
 void bind_pickle(pybind11::module_& module);
+void bind_structure(pybind11::module_& module);
 
 }  // namespace matgrad::bindings

@@ -11,5 +11,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   matgrad::bindings::bind_dispatcher(module);
   matgrad::bindings::bind_map(module);
   matgrad::bindings::bind_pickle(module);
+  matgrad::bindings::bind_structure(module);
   matgrad::bindings::bind_function(module);
 }

@@ -110,8 +110,13 @@ Function.plan = plan  # type: ignore[method-assign]
 
 def compiled(results: Sequence[Any], symbols: Symbols, single: bool) -> Function:
     """Return expressions as a function of symbols that are known to be all that they need."""
-    checked = [node for e in results for node in e._checked if {*_core.symbol_names(node)} <= symbols.keys()]
+    checked = [node for e in results for node in checked_by(e, symbols)]
     return _core.Function([e._node for e in results], list(symbols.values()), list(symbols), single, checked)
+
+
+def checked_by(e: Any, symbols: Symbols) -> tuple[Node, ...]:
+    """Return what must have axes that agree beside an expression itself, if its symbols are there."""
+    return tuple(node for node in e._checked if {*_core.symbol_names(node)} <= symbols.keys())
 
 
 def check_names(what: str, results: Sequence[Any], names: Collection[str]) -> None:

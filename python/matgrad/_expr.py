@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from . import _core
-from ._compile import check_names, compile, compiled
-from ._core import Function, Node
+from ._compile import compiled
+from ._core import Node
+from ._evaluation import Evaluation
 from ._layout import LAYOUTS, Layout, arrange
-from ._numpy_protocol import ArrayMethods, as_indices
+from ._numpy_protocol import as_indices
 from ._operands import NO_SYMBOLS, Symbols, check_fits, constant, merged
 from ._tracing import TRACING, UnknownLength
 
@@ -20,7 +21,7 @@ Mode = Literal["auto", "forward", "reverse", "cross_country"]
 _OPERANDS = (int, float, np.ndarray, np.generic, list, tuple)
 
 
-class Expr(ArrayMethods):
+class Expr(Evaluation):
     """
     An array that isn't known yet: a symbol, or a function of symbols.
 
@@ -39,17 +40,15 @@ class Expr(ArrayMethods):
     True
     """
 
-    __slots__ = ("_checked", "_function", "_node", "_symbols")
+    __slots__ = ("_checked", "_function", "_node", "_symbols", "_x_ndim")
 
-    _checked: tuple[Node, ...]  # what it is the derivative of, whose axes have to agree, too
     _function: Any
-    _node: Node
-    _symbols: Symbols
 
-    def __init__(self, node: Node, symbols: Symbols, checked: tuple[Node, ...] = ()) -> None:
+    def __init__(self, node: Node, symbols: Symbols, checked: tuple[Node, ...] = (), x_ndim: int | None = None) -> None:
         self._node = node
         self._symbols = symbols
         self._checked = checked
+        self._x_ndim = x_ndim
         self._function = None
 
     # --- What it is ---
@@ -104,7 +103,7 @@ class Expr(ArrayMethods):
         return hash(self._node)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Expr, (self._node, self._symbols, self._checked)
+        return Expr, (self._node, self._symbols, self._checked, self._x_ndim)
 
     # --- Derivatives ---
 
@@ -167,7 +166,8 @@ class Expr(ArrayMethods):
             symbols = merged(symbols, x._symbols)
         derivative = Expr(_core.derivative(self._node, [x._node for x in wrt], mode), symbols)
         arranged: Expr = arrange(derivative, 1 if hessian else self.ndim, layout)
-        return Expr(arranged._node, symbols, (self._node, *self._checked))
+        x_ndim = wrt[-1].ndim if layout == "tensor" else None
+        return Expr(arranged._node, symbols, (self._node, *self._checked), x_ndim)
 
     # --- Values ---
 
@@ -211,75 +211,6 @@ class Expr(ArrayMethods):
             cached = self._function = symbols, compiled([self], symbols, True)
         return cached[1](*[values[name] for name in cached[0]])
 
-    def compile(self, *symbols: Expr) -> Function:
-        """
-        Return the value as a function of arrays.
-
-        Parameters
-        ----------
-        *symbols : Expr
-            The symbols whose values are the arguments, in that order; without any, `symbols`. Those that
-            dropped out may be there or not.
-
-        Returns
-        -------
-        Function
-            ``fn(*arrays, out=None)``. It may be pickled, and called from several threads.
-
-        Raises
-        ------
-        TypeError
-            If the arguments aren't the symbols of the expression.
-
-        See Also
-        --------
-        compile : The same of several expressions together.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import matgrad as mg
-        >>> A, x = mg.matrix("A"), mg.vector("x")
-        >>> fn = (x @ A @ x).diff(x).compile(A, x)
-        >>> fn(np.eye(2), np.array([1.0, 2.0]))
-        array([2., 4.])
-        """
-        return compile(self, symbols or None)
-
-    def cost(self, dtype: Any = "float64", /, **sizes: Any) -> Any:
-        """
-        Return what it costs to compute the value at given sizes.
-
-        Parameters
-        ----------
-        dtype : {"float64", "float32"}
-            The precision.
-        **sizes : int or tuple of int
-            Lengths of dimensions and shapes of symbols by name, as in `Function.plan`. Those of symbols that dropped
-            out may be left out.
-
-        Returns
-        -------
-        Plan
-            A table of kernel calls with the totals ``flops``, ``bytes`` and ``memory``.
-
-        Examples
-        --------
-        >>> import matgrad as mg
-        >>> A, x = mg.matrix("A"), mg.vector("x", "n")
-        >>> (A @ x).cost(n=100, A=(50, 100)).flops
-        10000.0
-        """
-        from ._plan import planned
-
-        used = _core.symbol_names(self._node)
-        symbols = {name: node for name, node in self._symbols.items() if name in used}
-        return planned("cost", compiled([self], symbols, True), dtype, sizes, self._symbols)
-
-    def _check_names(self, what: str, names: Collection[str]) -> None:
-        """Raise TypeError unless all symbols that the value depends on are there, and no unknown ones."""
-        check_names(what, [self], names)
-
     def _substituted(self, values: Mapping[str, Any]) -> Expr:
         """Return the expression with others in place of symbols."""
         replacements, symbols = [], dict(self._symbols)
@@ -290,32 +221,6 @@ class Expr(ArrayMethods):
             check_fits(name, symbols.pop(name).shape, x._node.shape)
             replacements.append((self._symbols[name], x._node))
         return Expr(_core.substitute(self._node, replacements), merged(symbols, union(list(given.values()))))
-
-    # --- Printed forms ---
-
-    def __str__(self) -> str:
-        return _core.to_matrix(self._node)
-
-    __repr__ = __str__
-
-    def to_latex(self) -> str:
-        """Return the formula in LaTeX, without dollar signs."""
-        return _core.to_latex(self._node)
-
-    def to_index(self) -> str:
-        """Return the formula in index notation; the axes of the result are i, j, k, l, …, then come the summed ones."""
-        return _core.to_index(self._node)
-
-    def to_numpy(self) -> str:
-        """
-        Return NumPy source over `np` and the symbols' names.
-
-        It is an expression where it can be, else statements of which the last assigns `result`.
-        """
-        return _core.to_numpy(self._node, list(self._symbols.values()))
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.to_latex()}$"
 
     # --- Operators and axes ---
 

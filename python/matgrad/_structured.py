@@ -3,90 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, cg, gmres
 
-from ._core import core_product, require_memory
-from ._validate import as_float_array
-
-Shape = tuple[int, ...]
-
-
-class Term(NamedTuple):
-    """
-    A core tensor times Kronecker deltas; each axis of y, and each of x, belongs either to the core or to one delta.
-
-    The core has the axes `y_axes` of y, then the axes `x_axes` of x.
-    """
-
-    core: NDArray[Any]
-    y_axes: tuple[int, ...]
-    x_axes: tuple[int, ...]
-    deltas: tuple[tuple[int, int], ...]  # (axis of y, axis of x)
-    formula: str  # of the core
-
-    @property
-    def matrix(self) -> NDArray[Any]:
-        """The core as a matrix, its axes of y by its axes of x."""
-        split = len(self.y_axes)
-        return self.core.reshape(math.prod(self.core.shape[:split]), math.prod(self.core.shape[split:]))
-
-    def product(self, v: NDArray[Any]) -> NDArray[Any]:
-        """Apply the term to an array with x's axes and one more."""
-        return self._along_core(self.matrix.__matmul__, v)
-
-    def _along_core(self, function: Callable[[NDArray[Any]], NDArray[Any]], v: NDArray[Any]) -> NDArray[Any]:
-        """Apply a function of columns along the core's axes; v has x's axes and one more, the result y's likewise."""
-        x_order = (*self.x_axes, *(x for _, x in self.deltas), v.ndim - 1)
-        y_order = (*self.y_axes, *(y for y, _ in self.deltas), len(self.y_axes) + len(self.deltas))
-        ordered = v.transpose(x_order)
-        carried = ordered.shape[len(self.x_axes) :]
-        columns = ordered.reshape(math.prod(ordered.shape[: len(self.x_axes)]), math.prod(carried))
-        result = function(columns).reshape(self.core.shape[: len(self.y_axes)] + carried)
-        return result.transpose(np.argsort(y_order))
-
-    def solution(self, b: NDArray[Any]) -> NDArray[Any]:
-        """Solve for an array with y's axes and one more."""
-        matrix = self.matrix
-        return self.transposed()._along_core(lambda columns: np.linalg.solve(matrix, columns), b)
-
-    def transposed(self) -> Term:
-        """Return the term with y and x exchanged."""
-        core = np.moveaxis(self.core, range(len(self.y_axes)), range(-len(self.y_axes), 0))
-        return Term(core, self.x_axes, self.y_axes, tuple((x, y) for y, x in self.deltas), f"({self.formula})ᵀ")
-
-    def add_to(self, dense: NDArray[Any], y_ndim: int) -> None:
-        """Add the entries to an array with y's axes, then x's."""
-        labels = list(range(dense.ndim))
-        for y, x in self.deltas:
-            labels[y_ndim + x] = y
-        order = (*self.y_axes, *(y_ndim + x for x in self.x_axes), *(y for y, _ in self.deltas))
-        nonzeros = np.einsum(dense, labels, order)  # a view
-        nonzeros += self.core.reshape(self.core.shape + (1,) * len(self.deltas))
-
-    def diagonal(self, shape: Shape) -> NDArray[Any]:
-        """Return the entries at equal indices of y and x, which have this common shape."""
-        operands: list[Any] = [self.core, [*self.y_axes, *self.x_axes]]
-        for y, x in self.deltas:
-            operands += [np.ones(shape[y], self.core.dtype), [y]] if y == x else [np.eye(shape[y]), [y, x]]
-        return np.asarray(np.einsum(*operands, list(range(len(shape)))), self.core.dtype)
-
-    def describe(self) -> str:
-        """Return the term as a Kronecker product, or in index notation if axes of core and deltas interleave."""
-        count = len(self.y_axes)
-        first, y_ndim = self.y_axes[:1], count + len(self.deltas)
-        in_place = self.y_axes == self.x_axes and all(y == x for y, x in self.deltas)
-        if in_place and first and self.y_axes == tuple(range(first[0], first[0] + count)):
-            return "I ⊗ " * (first[0] > 0) + self.formula + " ⊗ I" * (first[0] + count < y_ndim)
-        letters = "ijklmnopqrstuvwxyz"
-        core = ",".join(letters[axis] for axis in (*self.y_axes, *(y_ndim + x for x in self.x_axes)))
-        return " ".join(
-            [f"{self.formula}[{core}]", *(f"δ[{letters[y]},{letters[y_ndim + x]}]" for y, x in self.deltas)]
-        )
+from ._core import Function, Node, core_product, require_memory
+from ._solve import method_of
+from ._sparse import sparse
+from ._structure import Shape, Structure, kronecker_with_identity, structure_of
+from ._validate import as_arrays, as_float_array
 
 
 def _is_array_like(v: Any) -> bool:
@@ -95,77 +23,76 @@ def _is_array_like(v: Any) -> bool:
 
 class Structured(LinearOperator):
     """
-    A derivative of y by x as a linear operator, kept as a core tensor times Kronecker deltas.
+    A derivative of y by x as a linear operator, kept as small tensors times Kronecker deltas.
 
     It has the 2-D `shape` (size of y, size of x) over arrays ravelled in C order, and is a
-    `scipy.sparse.linalg.LinearOperator`, which SciPy's solvers and optimizers take as it is.
+    `scipy.sparse.linalg.LinearOperator`, which SciPy's solvers and optimizers take as it is. Made by
+    `Expr.structured`, by `jacobian` and `hessian` with ``structured=True``, and by `closed_form`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from matgrad import closed_form as cf
-    >>> H = cf.factorization_hessian(np.array([[1.0, 2.0], [3.0, 4.0]]), 3)
+    >>> import matgrad as mg
+    >>> X, U, V = mg.matrices("X U V")
+    >>> hessian = np.sum((X - U @ V) ** 2).diff(V, V)
+    >>> H = hessian.structured(X=np.ones((2, 3)), U=np.array([[1.0, 2.0], [3.0, 4.0]]), V=np.ones((2, 3)))
     >>> H
     <Structured 2UᵀU ⊗ I, shape (2, 3, 2, 3), float64>
     >>> H @ np.ones((2, 3))
     array([[48., 48., 48.],
            [68., 68., 68.]])
+    >>> np.allclose(H.solve(H @ np.ones((2, 3))), 1)
+    True
     """
 
-    _y_shape: Shape
-    _x_shape: Shape
-    _terms: tuple[Term, ...]
-    _symmetric: bool
+    _structure: Structure
+    _cores: tuple[NDArray[Any], ...]
     _left: NDArray[Any] | None = None  # the core of core ⊗ I, for y and x of two axes: the fast path of products
+    _solve: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Structured:
         """Skip the checks of LinearOperator, which cost more than a small product."""
         return object.__new__(cls)
 
-    def __init__(self, y_shape: Shape, x_shape: Shape, terms: tuple[Term, ...], symmetric: bool = False) -> None:
-        self._y_shape = y_shape
-        self._x_shape = x_shape
-        self._terms = terms
-        self._symmetric = symmetric
+    def __init__(self, structure: Structure, cores: tuple[NDArray[Any], ...], dtype: np.dtype[Any]) -> None:
+        self._structure = structure
+        self._cores = cores
+        self._dtype = dtype
 
     @classmethod
     def of_matrix(cls, core: NDArray[Any], columns: int, formula: str) -> Structured:
         """Return core ⊗ I for y and x of shape (len(core), columns), where the core is symmetric."""
         operator: Structured = object.__new__(cls)
-        operator._y_shape = operator._x_shape = (core.shape[0], columns)
-        operator._terms = (Term(core, (0,), (0,), ((1, 1),), formula),)
-        operator._symmetric = True
+        operator._structure = kronecker_with_identity(len(core), columns, formula)
         operator._left = core
+        operator._cores = (core,)
+        operator._dtype = core.dtype
         return operator
 
     def __getattr__(self, name: str) -> Any:
         """Have SciPy set shape, dtype and what else it keeps when first asked: it takes longer than a small product."""
-        if name.startswith("__") or "shape" in self.__dict__ or "_terms" not in self.__dict__:
+        if name.startswith("__") or "shape" in self.__dict__ or "_structure" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        dtype = np.result_type(*(term.core for term in self._terms))
-        shape = math.prod(self._y_shape), math.prod(self._x_shape)
-        super().__init__(dtype, shape)  # type: ignore[call-arg]  # not in SciPy's stubs
+        shape = math.prod(self._structure.y_shape), math.prod(self._structure.x_shape)
+        super().__init__(self._dtype, shape)  # type: ignore[call-arg]  # not in SciPy's stubs
         return getattr(self, name)
 
-    def __getstate__(self) -> tuple[Any, ...]:
-        return self._y_shape, self._x_shape, self._terms, self._symmetric, self._left
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._y_shape, self._x_shape, self._terms, self._symmetric, self._left = state
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Structured, (self._structure, self._cores, self._dtype)
 
     @property
     def tensor_shape(self) -> Shape:
         """y.shape + x.shape."""
-        return self._y_shape + self._x_shape
+        return self._structure.y_shape + self._structure.x_shape
 
     @property
     def nbytes(self) -> int:
         """Bytes that are stored."""
-        return sum(term.core.nbytes for term in self._terms)
+        return sum(core.nbytes for core in self._cores)
 
     def describe(self) -> str:
         """Return the structure as a formula, such as ``2UᵀU ⊗ I``."""
-        return " + ".join(term.describe() for term in self._terms)
+        return self._structure.text
 
     def __repr__(self) -> str:
         return f"<Structured {self.describe()}, shape {self.tensor_shape}, {self.dtype}>"
@@ -182,17 +109,14 @@ class Structured(LinearOperator):
         Returns
         -------
         ndarray
-            Of shape (size of y,), (size of y, k) or y's own shape.
+            Of shape (size of y,), (size of y, k) or y's own shape. What may be ravelled as it is, is taken so.
         """
-        left = self._left
-        if left is not None and type(v) is np.ndarray and v.dtype is left.dtype:
-            if v.shape == self._x_shape:
-                return core_product(left, v, None)
-            if v.ndim == 1 and v.size == self._x_shape[0] * self._x_shape[1]:
-                return core_product(left, v.reshape(self._x_shape), None).reshape(-1)
+        structure, left = self._structure, self._left
+        if type(v) is np.ndarray and v.dtype is self._dtype and v.shape == structure.unmistakable_shape:
+            return structure.product(*self._cores, v) if left is None else core_product(left, v, None)
         if not _is_array_like(v):
             return super().__matmul__(v)
-        return self._in_form("@", "v", v, self._x_shape, self._y_shape, self._product)
+        return self._in_form("@", "v", v, structure.x_shape, structure.y_shape, self._product)
 
     def dot(self, v: Any) -> Any:
         """Return ``self @ v``; a number scales, as it does SciPy's operators."""
@@ -200,7 +124,11 @@ class Structured(LinearOperator):
 
     def solve(self, b: ArrayLike) -> NDArray[Any]:
         """
-        Solve self @ v = b by factorizing the core alone.
+        Solve self @ v = b by the structure.
+
+        A Kronecker product is solved factor by factor, a block diagonal matrix block by block, a diagonal one plus one
+        of low rank by Woodbury's formula, A ⊗ I + I ⊗ B as a Sylvester equation; what is left by Cholesky's
+        factorization or LU, or by conjugate gradients if the dense matrix would not fit in memory.
 
         Parameters
         ----------
@@ -215,19 +143,47 @@ class Structured(LinearOperator):
         Raises
         ------
         numpy.linalg.LinAlgError
-            If the core is singular or not square.
-        NotImplementedError
-            If the derivative is a sum of several terms.
+            If the matrix is singular or not square.
+
+        Notes
+        -----
+        The factorization is kept for the next call.
         """
-        if len(self._terms) > 1:
-            raise NotImplementedError(f"Structured.solve: {self.describe()} is a sum of {len(self._terms)} terms")
-        return self._in_form("solve", "b", b, self._y_shape, self._x_shape, self._terms[0].solution)
+        if self._solve is None:
+            self._solve = self._factorize()
+        return self._in_form("solve", "b", b, self._structure.y_shape, self._structure.x_shape, self._solve)
+
+    def _factorize(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        try:
+            return method_of(self._structure).factorize(self._cores)
+        except MemoryError:
+            return self._iterate
+
+    def _iterate(self, b: NDArray[Any]) -> NDArray[Any]:
+        """Solve iteratively, one column after the other."""
+        solver = cg if self._structure.symmetric else gmres
+        columns = b.reshape(self.shape[0], -1)
+        tolerance = 10 * float(np.finfo(self._dtype).eps)
+        result = np.empty((self.shape[1], columns.shape[1]), self._dtype)
+        for k, column in enumerate(columns.T):
+            result[:, k], failed = solver(self, column, rtol=tolerance)
+            if failed:
+                raise np.linalg.LinAlgError(f"Structured.solve: {solver.__name__} did not converge")
+        return result.reshape(*self._structure.x_shape, -1)
 
     def diagonal(self) -> NDArray[Any]:
         """Return the entries at equal indices of y and x, ravelled; y and x must have the same shape."""
-        if self._y_shape != self._x_shape:
-            raise ValueError(f"Structured.diagonal: y is {self._y_shape} and x is {self._x_shape} but must be the same")
-        return sum((term.diagonal(self._y_shape) for term in self._terms), np.zeros((), self.dtype)).reshape(-1)
+        structure = self._structure
+        if structure.y_shape != structure.x_shape:
+            raise ValueError(
+                f"Structured.diagonal: y is {structure.y_shape} and x is {structure.x_shape} but must be the same"
+            )
+        return np.asarray(self._evaluated(structure.diagonal)).reshape(-1)
+
+    def _evaluated(self, function: Function, *arguments: NDArray[Any]) -> Any:
+        """Return a function of the cores, in our precision, which without cores or arguments it can't know."""
+        result = function(*self._cores, *arguments)
+        return result if self._cores or arguments else result.astype(self._dtype, copy=False)
 
     def to_dense(self, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """
@@ -250,15 +206,37 @@ class Structured(LinearOperator):
         """
         if out is None:
             require_memory("Structured.to_dense", "the result", self.tensor_shape, self.dtype.itemsize)
-            dense = np.zeros(self.tensor_shape, self.dtype)
+            return np.asarray(self._evaluated(self._structure.dense))
+        self._checked_out(out)
+        if self._cores:
+            self._structure.dense(*self._cores, out=out)
         else:
-            dense = self._checked_out(out)
-            dense[...] = 0
-        for term in self._terms:
-            term.add_to(dense, len(self._y_shape))
-        return dense
+            out[...] = self._structure.dense()
+        return out
 
-    def _checked_out(self, out: Any) -> NDArray[Any]:
+    def to_sparse(self, format: str = "csr") -> Any:
+        """
+        Return the entries as a sparse matrix, without expanding the deltas.
+
+        Parameters
+        ----------
+        format : str
+            One of SciPy's formats, such as ``"csr"``, ``"csc"`` or ``"coo"``.
+
+        Returns
+        -------
+        scipy.sparse array of shape (size of y, size of x)
+
+        Examples
+        --------
+        >>> import matgrad as mg
+        >>> x = mg.vector("x")
+        >>> (x**2).diff(x).structured(x=[1.0, 2.0]).to_sparse().nnz
+        2
+        """
+        return sparse(self._structure, self._cores, self._dtype).asformat(format)
+
+    def _checked_out(self, out: Any) -> None:
         must = f"must be a numpy.ndarray of dtype {self.dtype}"
         if type(out) is not np.ndarray:
             raise TypeError(f"Structured.to_dense: out is of type {type(out).__name__} but {must}")
@@ -268,7 +246,6 @@ class Structured(LinearOperator):
             raise ValueError(f"Structured.to_dense: out has shape {out.shape} but must be {self.tensor_shape}")
         if not out.flags.writeable:
             raise ValueError("Structured.to_dense: out is read-only")
-        return out
 
     def _in_form(
         self,
@@ -293,8 +270,10 @@ class Structured(LinearOperator):
         return applied.reshape((math.prod(result), *columns) if ravelled else result)
 
     def _product(self, v: NDArray[Any]) -> NDArray[Any]:
-        products = [term.product(v) for term in self._terms]
-        return sum(products[1:], products[0])
+        """Return the product with an array that has x's axes and one more."""
+        if v.shape[-1] == 1:
+            return np.asarray(self._structure.product(*self._cores, v[..., 0]))
+        return np.asarray(self._structure.product_with_columns(*self._cores, v))
 
     # What SciPy's operators call: arguments are ravelled, or columns of ravelled arrays.
 
@@ -311,8 +290,27 @@ class Structured(LinearOperator):
     _rmatmat = _rmatvec
 
     def _transpose(self) -> Structured:
-        if self._symmetric:
+        if self._structure.symmetric:
             return self
-        return Structured(self._x_shape, self._y_shape, tuple(term.transposed() for term in self._terms))
+        return Structured(self._structure.transposed, self._cores, self._dtype)
 
     _adjoint = _transpose  # entries are real
+
+
+def structured(
+    function: str,
+    derivative: Node,
+    x_ndim: int,
+    symbols: Mapping[str, Node],
+    values: Sequence[Any],
+    checked: tuple[Node, ...],
+) -> Structured:
+    """Compute a derivative, whose last axes are those of x, at values of its symbols."""
+    arrays = as_arrays(function, tuple(symbols), tuple(values))
+    shapes = tuple(array.shape for array in arrays if array is not None)
+    try:
+        structure, evaluate = structure_of(derivative, x_ndim, tuple(symbols.values()), checked, shapes)
+    except (ValueError, IndexError) as error:
+        raise type(error)(f"{function}: {error}") from None
+    cores: tuple[NDArray[Any], ...] = evaluate(*arrays)  # type: ignore[arg-type]
+    return Structured(structure, cores if structure.cores else (), cores[0].dtype)

@@ -1,12 +1,12 @@
 """Arrays in files: read in place, and their pages given back, so that they may be larger than memory."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
 import matgrad as mg
+from resident import measured
 
 X, U, V = mg.matrices("X U V")
 LOSS = np.sum((X - U @ V) ** 2)
@@ -69,12 +69,8 @@ def test_transforms_take_mapped_files(file):
     np.testing.assert_array_equal(gradient, 2 * mapped)
 
 
-# Prints by how many bytes the resident pages of files have grown after a call; the call alone, or its peak.
-RESIDENT = """
-import sys
-import numpy as np, matgrad as mg
-def resident():
-    return int(open("/proc/self/statm").read().split()[2]) * 4096
+# Prints the result of a call, and how much more memory is resident after it.
+PROGRAM = """
 X = mg.matrix("X")
 function = np.sum(X).compile()
 function(np.ones((3, 3)))
@@ -84,11 +80,10 @@ print(function(np.asarray(mapped)[1:]), resident() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what is resident at the moment isn't known")
 def test_pages_are_given_back(tmp_path):
     path = tmp_path / "X.npy"
     np.save(path, np.ones((4000, 1000)))
-    outcome = subprocess.run([sys.executable, "-c", RESIDENT, path], check=True, capture_output=True, text=True)
-    total, grown = map(float, outcome.stdout.split())
+    total, grown = measured(PROGRAM, path)
     assert total == 3999 * 1000
     assert grown < 1e6

@@ -1,12 +1,10 @@
 """Plans and costs: the operations of known products, sizes by name, and memory that a call never exceeds."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import matgrad as mg
+from resident import measured
 
 A, B, U, V, X = mg.matrices("A B U V X")
 P = mg.matrix("P", "m", "n")
@@ -93,10 +91,8 @@ def test_sizes_that_do_not_fit_are_those_of_a_call():
         (U @ V).cost("int64", U=(m, 7), V=(7, n))
 
 
-# Calls at sizes where intermediate results dominate; prints the growth of resident memory to its peak.
-MEASURED = """
-import os, resource, sys
-import numpy as np, matgrad as mg
+# Calls at sizes where intermediate results dominate; prints how much more memory is resident at most, and the plan's.
+MEMORY = """
 X, U, V, A = mg.matrices("X U V A")
 loss = np.sum(np.exp(X - U @ V) ** 2)
 results, sizes = {
@@ -108,19 +104,14 @@ results, sizes = {
 function = mg.compile(results)
 function(*[np.eye(9) for _ in sizes])
 arrays = [np.random.default_rng(0).standard_normal(shape) for shape in sizes.values()]
-plan = function.plan(**sizes)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
-if os.path.exists("/proc/self/statm"):
-    peak = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = resident()
 made = function(*arrays)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
-print(after - peak - sum(np.asarray(result).nbytes for result in made), plan.memory)
+print(peak() - before - sum(np.asarray(result).nbytes for result in made), function.plan(**sizes).memory)
 """
 
 
 @pytest.mark.parametrize("name", ["value and gradients", "chain of products", "softmax", "determinant"])
 def test_a_call_takes_no_more_memory_than_the_plan_says(name):
-    outcome = subprocess.run([sys.executable, "-c", MEASURED, name], check=True, capture_output=True, text=True)
-    used, planned = map(float, outcome.stdout.split())
-    slack = 2**24  # LAPACK has memory of its own
+    used, planned = measured(MEMORY, name)
+    slack = 2**24  # of LAPACK and of the kernels
     assert used <= planned + slack

@@ -108,7 +108,11 @@ PyObject* reduce(PyObject* self, PyObject*) {
 PyObject* plan(PyObject* self, PyObject* shapes) {
   const Compiled& compiled = *reinterpret_cast<FunctionObject*>(self)->compiled;
   return with_python_errors("plan", [&] {
-    const auto plan = plan_for(compiled, py::cast<std::vector<plan::Shape>>(py::handle(shapes)));
+    std::vector<plan::Argument> arguments;
+    for (auto& shape : py::cast<std::vector<plan::Shape>>(py::handle(shapes))) {
+      arguments.push_back({shape, plan::contiguous_strides(shape)});
+    }
+    const auto plan = plan_for(compiled, arguments);
     py::list rows;
     for (const plan::Row& row : plan::describe(*plan, compiled.names)) {
       rows.append(py::make_tuple(row.kernel, row.sizes, row.operands, row.where, row.cost.flops, row.cost.elements));

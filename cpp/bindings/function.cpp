@@ -33,37 +33,52 @@ class Few {
   std::unique_ptr<T[]> many_{};
 };
 
-/// The shape of an argument: an array, or a Python float.
-Shape shape_of(PyObject* argument) {
-  return PyFloat_CheckExact(argument) ? Shape() : ArrayView(argument).shape();
+/// The shape and strides of an argument: an array of items of that size, or a Python float.
+plan::Argument described(PyObject* argument, int64_t item_size) {
+  if (PyFloat_CheckExact(argument)) return {};
+  const ArrayView view(argument);
+  plan::Argument result{{view.shape().begin(), view.shape().end()}, {}, view.c_contiguous()};
+  if (result.is_contiguous) {
+    result.strides = plan::contiguous_strides(result.shape);
+  } else {
+    for (int axis = 0; axis < view.ndim(); ++axis) {
+      result.strides.push_back(view.length(axis) == 1 ? 0 : view.stride(axis) / item_size);
+    }
+  }
+  return result;
 }
 
-/// The plan for the shapes of the arguments.
-std::shared_ptr<const plan::Plan> find_plan(const Compiled& compiled, PyObject* const* arguments) {
-  const plan::Program& program = compiled.program;
-  const size_t count = program.symbols().size();
-  const auto last = program.last_plan();
-  bool is_same = last != nullptr;
-  for (size_t k = 0; k < count && is_same; ++k) {
-    is_same = std::ranges::equal(shape_of(arguments[k]), last->argument_shapes[k]);
+/// Whether an argument is as described.
+bool is_same(PyObject* argument, const plan::Argument& known, int64_t item_size) {
+  if (PyFloat_CheckExact(argument)) return known.shape.empty();
+  const ArrayView view(argument);
+  if (view.c_contiguous() != known.is_contiguous || !std::ranges::equal(view.shape(), known.shape)) return false;
+  for (int axis = 0; !known.is_contiguous && axis < view.ndim(); ++axis) {
+    if (view.length(axis) != 1 && view.stride(axis) != known.strides[size_t(axis)] * item_size) return false;
   }
-  if (is_same) return last;
-  std::vector<plan::Shape> shapes;
-  for (size_t k = 0; k < count; ++k) {
-    const Shape shape = shape_of(arguments[k]);
-    shapes.emplace_back(shape.begin(), shape.end());
-  }
-  return plan_for(compiled, shapes);
+  return true;
 }
 
-/// One call, whose arguments are arrays of T in C order, or Python floats.
+/// The plan for the arguments.
+std::shared_ptr<const plan::Plan> find_plan(const Compiled& compiled, PyObject* const* arguments, int64_t item_size) {
+  const size_t count = compiled.names.size();
+  auto last = compiled.program.last_plan();
+  size_t same = 0;
+  while (last && same < count && is_same(arguments[same], last->arguments[same], item_size)) ++same;
+  if (last && same == count) return last;
+  std::vector<plan::Argument> wanted;
+  for (size_t k = 0; k < count; ++k) wanted.push_back(described(arguments[k], item_size));
+  return plan_for(compiled, wanted);
+}
+
+/// One call, whose arguments are readable arrays of T, or Python floats.
 template <class T>
 class Call {
  public:
   Call(const Compiled& compiled, PyObject* const* arguments)
       : compiled_(compiled),
         arguments_(arguments),
-        plan_(find_plan(compiled, arguments)),
+        plan_(find_plan(compiled, arguments, sizeof(T))),
         count_(compiled.program.results().size()),
         numbers_(compiled.names.size()),
         inputs_(compiled.names.size()),
@@ -147,6 +162,17 @@ class Call {
   Few<py::object> results_, temporaries_;
 };
 
+/// Whether elements of an array are at their addresses as elements of T.
+template <class T>
+bool is_strided(const ArrayView& view) {
+  if (!view.holds<T>() || !view.aligned()) return false;
+  if (view.c_contiguous()) return true;
+  for (int axis = 0; axis < view.ndim(); ++axis) {
+    if (view.length(axis) > 1 && view.stride(axis) % int64_t(sizeof(T)) != 0) return false;
+  }
+  return true;
+}
+
 /// Whether all arguments can be read in place as elements of T, and T is the precision of the result.
 template <class T>
 bool readable(const Compiled& compiled, PyObject* const* arguments) {
@@ -154,8 +180,7 @@ bool readable(const Compiled& compiled, PyObject* const* arguments) {
   for (size_t k = 0; k < compiled.names.size(); ++k) {
     if (PyFloat_CheckExact(arguments[k])) continue;
     if (!is_plain_array(arguments[k])) return false;
-    const ArrayView view(arguments[k]);
-    if (!view.holds<T>() || !view.aligned() || !view.c_contiguous()) return false;
+    if (!is_strided<T>(ArrayView(arguments[k]))) return false;
     any = true;
   }
   const auto& program = compiled.program;
@@ -163,19 +188,17 @@ bool readable(const Compiled& compiled, PyObject* const* arguments) {
   return any || program.contains_array<double>() || !program.contains_array<float>();
 }
 
-/// The arguments as C-ordered arrays of one precision; _validate.as_arrays copies, or raises what is wrong with them.
+/// The arguments as readable arrays of one precision; _validate.as_arrays copies, or raises what is wrong with them.
 py::list converted(const Compiled& compiled, PyObject* const* arguments) {
   py::tuple names(compiled.names.size()), values(compiled.names.size());
   for (size_t k = 0; k < compiled.names.size(); ++k) {
     names[k] = compiled.names[k];
     values[k] = py::reinterpret_borrow<py::object>(arguments[k]);
   }
-  const py::module_ numpy = py::module_::import("numpy");
-  py::list arrays(py::module_::import("matgrad._validate").attr("as_arrays")(kFunction, names, values));
+  py::list arrays(py::module_::import("matgrad._validate").attr("as_arrays")(kFunction, names, values, true));
   for (size_t k = 0; k < compiled.names.size(); ++k) {
-    if (compiled.program.contains_array<double>())
-      arrays[k] = arrays[k].attr("astype")("float64", py::arg("copy") = false);
-    arrays[k] = numpy.attr("require")(arrays[k], py::none(), "CA");
+    if (!compiled.program.contains_array<double>()) break;
+    arrays[k] = arrays[k].attr("astype")("float64", py::arg("copy") = false);
   }
   return arrays;
 }
@@ -191,9 +214,9 @@ py::object call_function(const Compiled& compiled, PyObject* const* arguments, P
   return Call<float>(compiled, items).run(out);
 }
 
-std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Shape>& shapes) {
+std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Argument>& arguments) {
   try {
-    return compiled.program.plan(shapes);
+    return compiled.program.plan(arguments);
   } catch (const expr::ShapeError& error) {
     throw py::value_error(std::string(kFunction) + ": " + error.what());
   } catch (const plan::TooLarge& error) {

@@ -24,7 +24,7 @@ struct Compiled {
 /// The results for as many arguments as there are names, written to `out` unless it is None.
 py::object call_function(const Compiled& compiled, PyObject* const* arguments, PyObject* out);
 
-/// The plan for arguments of these shapes. Raises ValueError where they don't fit.
-std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Shape>& shapes);
+/// The plan for these arguments. Raises ValueError where they don't fit.
+std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Argument>& arguments);
 
 }  // namespace matgrad::bindings

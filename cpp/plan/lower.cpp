@@ -38,16 +38,21 @@ View permuted(const View& view, const std::vector<int>& axes) {
 
 }  // namespace
 
-std::vector<int64_t> contiguous_strides(const Shape& shape) {
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = 1;
-  for (size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) strides[axis] = stride;
-  return strides;
-}
-
-void Lowering::place(const Expr& node, int buffer) {
-  const Shape shape = lengths_.shape(node);
-  views_[node.get()] = {{buffer, 0}, shape, contiguous_strides(shape)};
+void Lowering::place(const Expr& node, int buffer, std::vector<int64_t> strides) {
+  View view{{buffer, 0}, lengths_.shape(node), std::move(strides)};
+  bool has_rows = true;  // of neighbours, or of one element repeated
+  for (size_t axis = 0; axis < view.shape.size(); ++axis) {
+    if (view.shape[axis] <= 1) view.strides[axis] = 0;
+    has_rows &= view.strides[axis] == 0;
+  }
+  for (int64_t stride : view.strides) has_rows |= stride == 1;
+  if (!has_rows) {
+    const View copy = new_buffer_like(view);
+    const Operand to = copy.operand(), from = view.operand();
+    emit({.op = RowOp::Scale}, view.shape, {&to, &from});
+    view = copy;
+  }
+  views_[node.get()] = std::move(view);
 }
 
 View Lowering::new_buffer(Shape shape) {

@@ -36,8 +36,9 @@ class Lowering {
  public:
   Lowering(const LengthTable& lengths, const Buffers& buffers) : lengths_(lengths) { plan_.buffers = buffers; }
 
-  /// Says where the value of a node that needs no steps is: a symbol or an array.
-  void place(const expr::Expr& node, int buffer);
+  /// Says where the value of a node is that is an argument or an array. Where kernels couldn't read rows of it, it is
+  /// copied.
+  void place(const expr::Expr& node, int buffer, std::vector<int64_t> strides);
   /// Lowers a node whose operands are lowered, unless it is better lowered by the products that it is part of.
   void lower(const expr::Expr& node);
   /// Writes the values of the roots into the results, and decides where intermediate results are.
@@ -100,9 +101,6 @@ class Lowering {
   std::map<std::tuple<const expr::Node*, double, bool>, View> powers_{};
   std::map<const expr::Node*, Factorization> factorizations_{};
 };
-
-/// The strides of an array in C order.
-std::vector<int64_t> contiguous_strides(const Shape& shape);
 
 /// Whether a node is a product with a δ or another identity between its axes, such as diag(x), or a sum with such a
 /// term: few of its entries, or of the term's, differ from zero.

@@ -24,6 +24,17 @@ constexpr size_t kFewBuffers = 64;
 /// Bytes of intermediate results up to which memory is kept for the next call.
 constexpr int64_t kMostKept = int64_t(1) << 28;
 
+/// The first and one past the last element of an argument, counted from where it begins.
+std::pair<int64_t, int64_t> extent(const Argument& argument) {
+  int64_t low = 0, high = 1;
+  for (size_t axis = 0; axis < argument.shape.size(); ++axis) {
+    if (argument.shape[axis] == 0) return {0, 0};
+    const int64_t span = (argument.shape[axis] - 1) * argument.strides[axis];
+    (span < 0 ? low : high) += span;
+  }
+  return {low, high};
+}
+
 void require_argument(const Expr& symbol, const std::vector<Expr>& arguments) {
   if (std::ranges::find(arguments, symbol) == arguments.end()) {
     throw std::invalid_argument(symbol->as<Symbol>()->name + " is part of the expression but is no argument");
@@ -73,31 +84,37 @@ std::shared_ptr<const Plan> Program::last_plan() const {
   return plans_.empty() ? nullptr : plans_.back();
 }
 
-std::shared_ptr<const Plan> Program::plan(const std::vector<Shape>& shapes) const {
+std::shared_ptr<const Plan> Program::plan(const std::vector<Argument>& arguments) const {
   {
     std::lock_guard lock(mutex_);
-    const auto known = std::ranges::find(plans_, shapes, [](const auto& plan) { return plan->argument_shapes; });
+    const auto known = std::ranges::find_if(plans_, [&](const auto& plan) { return plan->arguments == arguments; });
     if (known != plans_.end()) {
       std::rotate(known, known + 1, plans_.end());
       return plans_.back();
     }
   }
-  auto plan = std::make_shared<const Plan>(make_plan(shapes));
+  auto plan = std::make_shared<const Plan>(make_plan(arguments));
   std::lock_guard lock(mutex_);
   if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
   return plans_.emplace_back(std::move(plan));
 }
 
-Plan Program::make_plan(const std::vector<Shape>& shapes) const {
+Plan Program::make_plan(const std::vector<Argument>& arguments) const {
+  std::vector<Shape> shapes;
+  for (const Argument& argument : arguments) shapes.push_back(argument.shape);
   const LengthTable lengths(symbols_, shapes);
   for (const Expr& node : checked_) lengths.check(node);
   Lowering lowering(lengths, {int(symbols_.size()), int(results_.size()), int(arrays_.size())});
   const Buffers buffers{int(symbols_.size()), int(results_.size()), int(arrays_.size())};
-  for (size_t k = 0; k < symbols_.size(); ++k) lowering.place(symbols_[k], int(k));
-  for (size_t k = 0; k < arrays_.size(); ++k) lowering.place(arrays_[k], buffers.array(int(k)));
+  for (size_t k = 0; k < symbols_.size(); ++k) {
+    const bool is_used = std::ranges::find(nodes_, symbols_[k]) != nodes_.end();
+    if (is_used) lowering.place(symbols_[k], int(k), arguments[k].strides);
+  }
+  for (size_t k = 0; k < arrays_.size(); ++k)
+    lowering.place(arrays_[k], buffers.array(int(k)), contiguous_strides(lengths.shape(arrays_[k])));
   for (const Expr& node : nodes_) lowering.lower(node);
   Plan plan = lowering.finish(results_);
-  plan.argument_shapes = shapes;
+  plan.arguments = arguments;
   constexpr double kFlopsPerElement = 8;
   for (const Step& step : plan.steps) plan.work += cost(step).elements + cost(step).flops / kFlopsPerElement;
   return plan;
@@ -140,7 +157,8 @@ void Program::run(const Plan& plan, const T* const* inputs, T* const* results, c
           for (size_t k = 1; k < size_t(known.operands); ++k) {
             const int input = known.places[k].buffer;
             if (input < buffers.inputs && is_mapped[input]) {
-              release_pages(inputs[input], size_t(element_count(plan.argument_shapes[size_t(input)])) * sizeof(T));
+              const auto [low, high] = extent(plan.arguments[size_t(input)]);
+              release_pages(inputs[input] + low, size_t(high - low) * sizeof(T));
             }
           }
         },

@@ -28,14 +28,14 @@ class Program {
   bool contains_array() const;
   bool needs_lapack() const { return needs_lapack_; }
 
-  /// The plan of the last call; may be null. If its argument_shapes are the wanted ones, it is the plan for them.
+  /// The plan of the last call; may be null. If its arguments are the wanted ones, it is the plan for them.
   std::shared_ptr<const Plan> last_plan() const;
-  /// The plan for arguments of these shapes. Throws expr::ShapeError, std::out_of_range or TooLarge where they don't
-  /// fit.
-  std::shared_ptr<const Plan> plan(const std::vector<Shape>& shapes) const;
+  /// The plan for these arguments. Throws expr::ShapeError, std::out_of_range or TooLarge where they don't fit.
+  std::shared_ptr<const Plan> plan(const std::vector<Argument>& arguments) const;
 
-  /// Computes the results, arrays in C order as plan.result_shapes says, from inputs in C order. `is_mapped` says which
-  /// inputs are shared mappings of files, whose pages are released once they have been read. Throws SingularMatrix.
+  /// Computes the results, arrays in C order as plan.result_shapes says, from inputs as plan.arguments. `is_mapped`
+  /// says which inputs are shared mappings of files, whose pages are released once they have been read. Throws
+  /// SingularMatrix.
   template <class T>
   void run(const Plan& plan, const T* const* inputs, T* const* results, const bool* is_mapped) const;
 
@@ -48,7 +48,7 @@ class Program {
     std::vector<double> widened{};
   };
 
-  Plan make_plan(const std::vector<Shape>& shapes) const;
+  Plan make_plan(const std::vector<Argument>& arguments) const;
 
   std::vector<expr::Expr> results_, symbols_;
   std::vector<expr::Expr> nodes_;    ///< all that the results are made of, operands first

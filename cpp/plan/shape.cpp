@@ -32,6 +32,13 @@ int64_t element_count(const Shape& shape) {
   return int64_t(count);
 }
 
+std::vector<int64_t> contiguous_strides(const Shape& shape) {
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = 1;
+  for (size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) strides[axis] = stride;
+  return strides;
+}
+
 Slice resolve(const SliceBounds& bounds, int64_t length) {
   const int64_t step = bounds.step, low = step > 0 ? 0 : -1, high = step > 0 ? length : length - 1;
   auto limit = [&](const std::optional<int64_t>& bound, int64_t missing) {

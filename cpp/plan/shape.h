@@ -16,6 +16,9 @@ using Shape = std::vector<int64_t>;
 /// The number of elements of an array. Throws TooLarge if it can't be counted.
 int64_t element_count(const Shape& shape);
 
+/// The strides of an array in C order.
+std::vector<int64_t> contiguous_strides(const Shape& shape);
+
 /// The elements start, start + step, … of an axis, `count` of them.
 struct Slice {
   int64_t start, step, count;

@@ -187,11 +187,19 @@ struct Buffers {
   int first_intermediate() const { return count(); }
 };
 
-/// A program for given shapes.
+/// An argument of a program: its shape, and the distance in elements between neighbours along each axis.
+struct Argument {
+  std::vector<int64_t> shape{}, strides{};
+  bool is_contiguous = true;  ///< whether the strides are those of C order
+  friend bool operator==(const Argument&, const Argument&) = default;
+};
+
+/// A program for given arguments.
 struct Plan {
   Buffers buffers{};
   std::vector<double> numbers{};
-  std::vector<std::vector<int64_t>> argument_shapes{}, result_shapes{};
+  std::vector<Argument> arguments{};
+  std::vector<std::vector<int64_t>> result_shapes{};
   std::vector<Step> steps{};
   int64_t arena = 0;               ///< elements of intermediate results
   std::vector<int64_t> largest{};  ///< the shape of the largest intermediate result

@@ -44,11 +44,14 @@ def as_float_array(function: str, argument: str, value: Any) -> NDArray[Any]:
     raise TypeError(f"{function}: {argument} {described} dtype {array.dtype} but must be {_ACCEPTED}")
 
 
-def as_arrays(function: str, names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[NDArray[Any] | None, ...]:
+def as_arrays(
+    function: str, names: tuple[str, ...], values: tuple[Any, ...], strided: bool = False
+) -> tuple[NDArray[Any] | None, ...]:
     """
     Return the operands as aligned, native arrays of their common precision, with unit stride along the last axis.
 
-    A name that ends in "?" may be None. Raises TypeError naming the function and the argument.
+    If `strided`, strides may be any number of elements. A name that ends in "?" may be None. Raises TypeError naming
+    the function and the argument.
     """
     arrays = [
         None if value is None and name.endswith("?") else as_float_array(function, name.rstrip("?"), value)
@@ -56,15 +59,19 @@ def as_arrays(function: str, names: tuple[str, ...], values: tuple[Any, ...]) ->
     ]
     dtype = np.result_type(*(array.dtype for array in arrays if array is not None)).newbyteorder("=")
     return tuple(
-        None if array is None else _converted(function, name.rstrip("?"), array, dtype)
+        None if array is None else _converted(function, name.rstrip("?"), array, dtype, strided)
         for name, array in zip(names, arrays, strict=True)
     )
 
 
-def _converted(function: str, argument: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _converted(
+    function: str, argument: str, array: NDArray[Any], dtype: np.dtype[Any], strided: bool = False
+) -> NDArray[Any]:
     """Return the array itself if kernels can read it, else a C-ordered copy; zero strides before the last axis stay."""
-    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
-        return array
+    if array.dtype == dtype and array.flags.aligned:
+        whole = all(s % dtype.itemsize == 0 for s, n in zip(array.strides, array.shape, strict=True) if n > 1)
+        if array.flags.c_contiguous or (strided and whole):
+            return array
     once = tuple(
         slice(0, 1) if stride == 0 and axis < array.ndim - 1 else slice(None)
         for axis, stride in enumerate(array.strides)

@@ -90,7 +90,7 @@ def chain():
 
 
 PROBLEMS = {
-    "factorization": (factorization, [(157, 203), (157, 5), (5, 203)]),
+    "factorization": (factorization, [(700, 503), (700, 5), (5, 503)]),
     "mixture": (mixture, [(1001, 7), (3, 7), (3,)]),
     "regression": (regression, [(503, 13), (503,), (13,)]),
     "chain": (chain, [(100_003,), (100_003,)]),

@@ -197,14 +197,15 @@ bool is_accumulated(const Step& step) {
   return product != nullptr && product->shift == 1 && product->places[3] == product->places[0];
 }
 
-void accumulate(Step& step) {
-  if (auto* sum = std::get_if<SumOfProducts>(&step)) sum->accumulate = true;
-  if (auto* product = std::get_if<MatrixProduct>(&step)) {
+void accumulate(TiledStep& tiled) {
+  if (auto* sum = std::get_if<SumOfProducts>(&tiled.step)) sum->accumulate = true;
+  if (auto* product = std::get_if<MatrixProduct>(&tiled.step)) {
     product->operands = std::max(product->operands, 4);
     product->shift = 1;
     product->places[3] = product->places[0];
     product->ldd = product->ldc;
     for (Loop& loop : product->batch) loop.strides[3] = loop.strides[0];
+    for (auto& advance : tiled.advance) advance[3] = advance[0];
   }
 }
 

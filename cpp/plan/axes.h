@@ -62,6 +62,6 @@ Elementwise fill_of(const Step& step);
 bool is_accumulated(const Step& step);
 
 /// Makes a step add to its result.
-void accumulate(Step& step);
+void accumulate(TiledStep& step);
 
 }  // namespace matgrad::plan

@@ -92,7 +92,7 @@ void assess(Group& group, const std::map<int, int>& uses) {
   std::map<int, double> elements, read_again;
   for (const Group::Member& member : group.members) {
     const std::vector<int> buffers = buffers_of(member.cut.step);
-    const auto tiles = double(group.length) / kTile;
+    const auto tiles = double(group.length * member.cut.per_unit) / kTile;
     for (size_t k = 0; k < buffers.size(); ++k) {
       const auto touched = double(elements_touched(member.cut.step, int(k)));
       if (++own_uses[buffers[k]] > 1 && member.cut.advance[k] != 0) read_again[buffers[k]] += touched;

@@ -167,7 +167,7 @@ class Streamer {
           tiled.advance[level][k] = cut.advance[k];
         }
       }
-      if (cut.summed) accumulate(tiled.step);
+      if (cut.summed) accumulate(tiled);
       join_loops(tiled.step);
     }
     for (int buffer : group.local) {

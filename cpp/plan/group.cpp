@@ -158,7 +158,8 @@ std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::
         Group group = std::move(grower).group();
         if (group.members.empty() || group.members[0].position != first) continue;
         assess(group, uses);
-        if (!best || group.saved > best->saved) best = std::move(group);
+        const bool is_better = !best || std::pair(group.saved, group.length) > std::pair(best->saved, best->length);
+        if (is_better) best = std::move(group);
       }
     }
   }

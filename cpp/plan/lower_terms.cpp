@@ -41,6 +41,19 @@ Expanded with_term(const Expanded& product, size_t position, const Term& term) {
   return result;
 }
 
+/// The factors, of which squares that are summed are products of two, as what multiplies and adds needs no square.
+std::vector<Factor> with_squares_as_products(std::vector<Factor> factors, int ndim) {
+  for (size_t k = 0; k < factors.size(); ++k) {
+    Factor& factor = factors[k];
+    const bool is_summed = std::ranges::any_of(factor.labels, [&](char label) { return int(label) >= ndim; });
+    if (factor.exponent != 2 || factor.guard || !is_summed) continue;
+    factor.exponent = 1;
+    factors.insert(factors.begin() + ptrdiff_t(k), Factor(factor));
+    ++k;
+  }
+  return factors;
+}
+
 /// Whether an identity among the factors joins axes of the result.
 bool joins_axes(const Einsum& einsum, int ndim) {
   return std::ranges::any_of(einsum.factors, [&](const Factor& factor) {
@@ -166,7 +179,7 @@ View Lowering::lower_einsum(const Expr& node) {
   if (auto quotient = lower_quotient(einsum, shape)) return *quotient;
   Lengths lengths = shape;
   set_lengths(einsum.factors, lengths);
-  const auto factors = product_factors(einsum.factors, coefficient);
+  const auto factors = product_factors(with_squares_as_products(einsum.factors, node->ndim()), coefficient);
   return lower_product(*this, coefficient, factors, shape, lengths);
 }
 

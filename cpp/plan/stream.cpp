@@ -9,6 +9,7 @@
 #include "plan/arena.h"
 #include "plan/axes.h"
 #include "plan/describe.h"
+#include "plan/fuse.h"
 #include "plan/group.h"
 
 namespace matgrad::plan {
@@ -174,12 +175,16 @@ class Streamer {
       int64_t& size = level == 0 ? sizes[buffer] = this->size(buffer) : sizes.at(buffer);
       size = (size + group.length - 1) / group.length * count;
     }
-    if (level > 0) return body;
+    if (level > 0) {
+      fuse(body, uses);
+      return body;
+    }
     if (nests) {
       Uses local_uses;  // others are in use outside the body, too
       for (const auto& [buffer, count] : uses) local_uses[buffer] = group.local.contains(buffer) ? count : kManyUses;
       body = passes(body, 1, 1, local_uses, sizes);
     }
+    fuse(body, uses);
     place_locals(pass, body, sizes);
     return body;
   }
@@ -221,21 +226,23 @@ void set_stream_limits(const StreamLimits& wanted) {
 }
 
 void stream(Plan& plan, std::vector<int64_t>& sizes, const std::map<int, Place>& results) {
-  const StreamLimits limits = stream_limits();
-  double elements = 0;
-  for (const Step& step : plan.steps) elements += cost(step).elements;
-  if (elements < double(limits.saved)) return;
   Uses uses;
   Steps steps;
+  double elements = 0;
   for (Step& step : plan.steps) {
+    elements += cost(step).elements;
     for_each_place(step, [&](Place& place) {
       const bool lasts = place.buffer < plan.buffers.first_intermediate() || results.contains(place.buffer);
       uses[place.buffer] += lasts ? kManyUses : 1;
     });
     steps.push_back({std::move(step)});
   }
-  Sizes sizes_of_locals;
-  steps = Streamer(plan.buffers, sizes, limits).passes(steps, 0, double(limits.saved), uses, sizes_of_locals);
+  const StreamLimits limits = stream_limits();
+  if (elements >= double(limits.saved)) {
+    Sizes sizes_of_locals;
+    steps = Streamer(plan.buffers, sizes, limits).passes(steps, 0, double(limits.saved), uses, sizes_of_locals);
+  }
+  fuse(steps, uses);
   plan.steps.clear();
   for (TiledStep& tiled : steps) plan.steps.push_back(std::move(tiled.step));
 }

@@ -196,6 +196,15 @@ struct ProductKernels {
   int64_t scratch_size;
 };
 
+/// Products of a matrix A of rows×columns and vectors (matvec-inl.h).
+template <class T>
+struct MatvecKernels {
+  /// y[i] = Σ_j A[i,j] X[i,j], or Σ_j A[i,j] if X is null; X is one vector if ldx is 0.
+  void (*dot_rows)(int64_t rows, int64_t columns, const T* A, int64_t lda, const T* X, int64_t ldx, T* y);
+  /// y[j] += Σ_i w[i * w_step] A[i,j].
+  void (*combine_rows)(int64_t rows, int64_t columns, const T* A, int64_t lda, const T* w, int64_t w_step, T* y);
+};
+
 /// Everything compiled for one instruction set and one precision.
 template <class T>
 struct Table {
@@ -208,6 +217,7 @@ struct Table {
   FactorizationKernels<T> factorization;
   ObservedKernels<T> observed;
   ProductKernels<T> product;
+  MatvecKernels<T> matvec;
 };
 
 /// Everything compiled for one instruction set.

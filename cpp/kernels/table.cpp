@@ -4,6 +4,7 @@
 #include "kernels/jacobian-inl.h"
 #include "kernels/kernels.h"
 #include "kernels/map-inl.h"
+#include "kernels/matvec-inl.h"
 #include "kernels/observed-inl.h"
 #include "kernels/outer-inl.h"
 #include "kernels/product-inl.h"
@@ -24,7 +25,8 @@ constexpr Table<T> make_table() {
           .outer = outer_kernels<T>(),
           .factorization = factorization_kernels<T>(),
           .observed = observed_kernels<T>(),
-          .product = product_kernels<T>()};
+          .product = product_kernels<T>(),
+          .matvec = matvec_kernels<T>()};
 }
 
 }  // namespace

@@ -26,15 +26,18 @@ bool is_streamed(int64_t elements) {
   return elements * int64_t(sizeof(T)) >= 24 << 20;
 }
 
-/// Reduces [0, n): the results of part(first, last) over chunks, joined in order.
+/// Reduces [0, n): the results of part(first, last) over chunks of that many elements, joined in order.
 template <class Part, class Join>
-auto reduce_ranges(int64_t n, const Part& part, const Join& join) {
-  if (n <= kElementsPerChunk) return part(0, n);
-  std::vector<decltype(part(0, n))> parts((n + kElementsPerChunk - 1) / kElementsPerChunk);
-  threads::parallel_ranges(n, kElementsPerChunk,
-                           [&](int64_t first, int64_t last) { parts[first / kElementsPerChunk] = part(first, last); });
+auto reduce_ranges(int64_t n, int64_t grain, const Part& part, const Join& join) {
+  if (n <= grain) return part(0, n);
+  std::vector<decltype(part(0, n))> parts((n + grain - 1) / grain);
+  threads::parallel_ranges(n, grain, [&](int64_t first, int64_t last) { parts[first / grain] = part(first, last); });
   for (size_t k = 1; k < parts.size(); ++k) parts[0] = join(parts[0], parts[k]);
   return parts[0];
+}
+template <class Part, class Join>
+auto reduce_ranges(int64_t n, const Part& part, const Join& join) {
+  return reduce_ranges(n, kElementsPerChunk, part, join);
 }
 
 }  // namespace matgrad

@@ -81,12 +81,12 @@ def diff(y: Expr, variables: list[Expr]) -> list[Expr]:
     return [Expr(node, symbols) for node in _core.diff(y._node, [x._node for x in variables], "auto")]
 
 
-def derivatives(y: Expr, variables: Any, like: bool = False) -> Any:
-    """Return a tree of derivatives of y, by a tree of symbols; `like` them in precision."""
+def derivatives(y: Expr, variables: Any, like: bool = False, structured: bool = False) -> Any:
+    """Return a tree of derivatives of y, by a tree of symbols; `like` them in precision, or `structured`."""
     leaves: list[Any] = []
     structure = flatten(variables, leaves)
     found = zip(diff(y, leaves), leaves, strict=True)
-    return unflatten(structure, (Output(d, x if like else None) for d, x in found))
+    return unflatten(structure, (Output(d, x if like else None, x.ndim if structured else None) for d, x in found))
 
 
 def one_element(name: str, y: Expr) -> Expr:

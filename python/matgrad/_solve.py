@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse.linalg
 from numpy.typing import NDArray
 
 from ._core import require_memory
+from ._sparse import entry_count, sparse
 from ._structure import Labels, Structure, Term, contract
 
 Array = NDArray[Any]
@@ -89,8 +91,10 @@ def _part(term: Term, y_ndim: int, lengths: dict[int, int]) -> Part | None:
 
 
 def _of_all_entries(structure: Structure) -> Method:
-    """Solve with the matrix of all entries."""
+    """Solve with the matrix of all entries, or of those that differ from zero if they are few."""
     n = math.prod(structure.y_shape)
+    if 8 * entry_count(structure) < n * n:
+        return Method("sparse LU", lambda cores: _sparse_solve(structure, cores))
 
     def factorize(cores: Sequence[Array]) -> Solve:
         require_memory("Structured.solve", "the dense matrix", (n, n), 16)
@@ -98,6 +102,16 @@ def _of_all_entries(structure: Structure) -> Method:
         return lambda b: solve(b.reshape(n, -1)).reshape(*structure.x_shape, -1)
 
     return Method("Cholesky" if structure.symmetric else "LU", factorize, True)
+
+
+def _sparse_solve(structure: Structure, cores: Sequence[Array]) -> Solve:
+    dtype = cores[0].dtype if cores else np.dtype(np.float64)
+    matrix = sparse(structure, cores, dtype).tocsc()
+    try:
+        factors = scipy.sparse.linalg.splu(matrix)
+    except RuntimeError:
+        _raise_singular()
+    return lambda b: factors.solve(np.asarray(b.reshape(matrix.shape[0], -1), dtype)).reshape(*structure.x_shape, -1)
 
 
 # --- From the outside in ---
@@ -302,6 +316,8 @@ def _sylvester(parts: list[Part], axes: Axes) -> Method | None:
     if own[0] & own[1] or own[0] != joined[1] or own[1] != joined[0]:
         return None
     rows, columns = (tuple(sorted(a for a, _ in part.pairs)) for part in (second, first))
+    if not rows or not columns:
+        return None
     pairs = dict(first.pairs | second.pairs)
     m, n = axes.size(rows), axes.size(columns)
     to_rows = tuple(axes.y.index(label) for label in rows + columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,16 @@ def sparse(structure: Structure, cores: Sequence[Array], dtype: np.dtype[Any]) -
     total = scipy.sparse.coo_array((y_size, x_size), dtype=dtype).tocsr()
     for term in structure.terms:
         total = total + _of_term(structure, term, cores, dtype).tocsr()
+    return total
+
+
+def entry_count(structure: Structure) -> float:
+    """Return how many entries the terms have that aren't known to be zero."""
+    ndim, total = len(structure.y_shape + structure.x_shape), 0.0
+    for term in structure.terms:
+        values = _label_values(term)
+        free = range(ndim) if values is None else {label for axis in range(ndim) for label in values[1][axis]}
+        total += math.prod(term.lengths[label] for label in free)
     return total
 
 

@@ -122,6 +122,12 @@ class Structured(LinearOperator):
         """Return ``self @ v``; a number scales, as it does SciPy's operators."""
         return self @ v if _is_array_like(v) else super().dot(v)
 
+    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Let ``np.dot(self, v)`` multiply, as SciPy's trust-region methods do; other functions see an object."""
+        if func is np.dot and len(args) == 2 and not kwargs:
+            return args[0] @ args[1]
+        return func._implementation(*args, **kwargs)
+
     def solve(self, b: ArrayLike) -> NDArray[Any]:
         """
         Solve self @ v = b by the structure.
@@ -151,7 +157,8 @@ class Structured(LinearOperator):
         """
         if self._solve is None:
             self._solve = self._factorize()
-        return self._in_form("solve", "b", b, self._structure.y_shape, self._structure.x_shape, self._solve)
+        solution = self._in_form("solve", "b", b, self._structure.y_shape, self._structure.x_shape, self._solve)
+        return solution if self._cores else solution.astype(np.result_type(self._dtype, np.asarray(b)), copy=False)
 
     def _factorize(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
         try:
@@ -314,3 +321,20 @@ def structured(
         raise type(error)(f"{function}: {error}") from None
     cores: tuple[NDArray[Any], ...] = evaluate(*arrays)  # type: ignore[arg-type]
     return Structured(structure, cores if structure.cores else (), cores[0].dtype)
+
+
+def structured_function(
+    results: Sequence[tuple[Node, int | None]], symbols: Sequence[Node], names: Sequence[str], checked: Sequence[Node]
+) -> Callable[..., tuple[Any, ...]]:
+    """Return the function of arrays that computes results, those that have a number of axes of x as `Structured`."""
+    plain = Function([node for node, x_ndim in results if x_ndim is None], symbols, names, False, checked)
+    by_name = dict(zip(names, symbols, strict=True))
+
+    def evaluate(*arrays: Any) -> tuple[Any, ...]:
+        dense = iter(plain(*arrays))
+        return tuple(
+            next(dense) if x_ndim is None else structured("Function", node, x_ndim, by_name, arrays, tuple(checked))
+            for node, x_ndim in results
+        )
+
+    return evaluate

@@ -26,13 +26,19 @@ Program = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
 class Output:
-    """A result of a program; `like` is the symbol whose precision it has, or None."""
+    """
+    A result of a program.
 
-    __slots__ = ("expr", "like")
+    `like` is the symbol whose precision it has, or None; `x_ndim` the number of its last axes, those of the variable,
+    if it is a derivative that is kept structured.
+    """
 
-    def __init__(self, expr: Expr, like: Expr | None = None) -> None:
+    __slots__ = ("expr", "like", "x_ndim")
+
+    def __init__(self, expr: Expr, like: Expr | None = None, x_ndim: int | None = None) -> None:
         self.expr = expr
         self.like = like
+        self.x_ndim = x_ndim
 
 
 class Leaf(NamedTuple):
@@ -188,26 +194,22 @@ class Tracer:
         outputs: list[Any] = []
         result_structure = flatten(self._expressions(leaves, structure, mode, tracing, symbols), outputs)
         position = {s._node: k for k, s in enumerate(symbols) if s is not None}
-        results: dict[tuple[Any, int | None], int] = {}
+        results: dict[tuple[Any, int | None, int | None], int] = {}
         arranged: list[Any] = []
         for o in outputs:
             if isinstance(o, Output):
                 like = None if o.like is None else position[o.like._node]
-                arranged.append(results.setdefault((o.expr._node, like), len(results)))
+                arranged.append(results.setdefault((o.expr._node, like, o.x_ndim), len(results)))
             else:
                 arranged.append((o,))
         nodes = [*position, *(array.node for array in tracing.inputs)]
-        if {name for node, _ in results for name in _core.symbol_names(node)} - {node.name for node in nodes}:
+        if {name for node, *_ in results for name in _core.symbol_names(node)} - {node.name for node in nodes}:
             raise CapturedSymbol
-        function = _core.Function(
-            [node for node, _ in results],
-            nodes,
-            [*(leaves[k].name for k in position.values()), *(array.name for array in tracing.inputs)],
-            False,
-            [value for value, symbols_in_it in tracing.values if {*symbols_in_it} <= {*nodes}],
-        )
+        input_names = [*(leaves[k].name for k in position.values()), *(array.name for array in tracing.inputs)]
+        checked = [value for value, symbols_in_it in tracing.values if {*symbols_in_it} <= {*nodes}]
+        function = _function([(node, x_ndim) for node, _, x_ndim in results], nodes, input_names, checked)
         inputs: list[Any] = [*position.values(), *((array.source,) for array in tracing.inputs)]
-        likes = [like for _, like in results]
+        likes = [like for _, like, _ in results]
         data = [
             (leaf.value, references(leaf.value))
             for leaf, symbol in zip(leaves, symbols, strict=True)
@@ -260,6 +262,8 @@ class Tracer:
 
     def _register(self, trace: Trace, mode: Mode, args: tuple[Any, ...]) -> None:
         """Let the dispatcher call the compiled function itself from now on, if it can tell that it fits."""
+        if not isinstance(trace.function, _core.Function):
+            return
         patterns = [_pattern(arg, mode) for arg in args]
         form = _form(trace.structure, iter(trace.outputs))
         if form is not None and all(pattern is not None for pattern in patterns):
@@ -269,6 +273,17 @@ class Tracer:
 _MOST_TRACES = 256
 _IMMUTABLE = (int, float, complex, str, bytes, frozenset, type(None), np.generic, np.dtype)
 _fresh = itertools.count()
+
+
+def _function(
+    results: list[tuple[Any, int | None]], symbols: list[Any], names: list[str], checked: list[Any]
+) -> Callable[..., Any]:
+    """Compile results, of which those that have a number of axes of a variable are kept structured."""
+    if all(x_ndim is None for _, x_ndim in results):
+        return _core.Function([node for node, _ in results], symbols, names, False, checked)
+    from ._structured import structured_function  # imports SciPy
+
+    return structured_function(results, symbols, names, checked)
 
 
 def _parameter_names(fun: Callable[..., Any], count: int) -> list[str]:

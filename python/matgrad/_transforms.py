@@ -127,7 +127,7 @@ def jacobian(
     layout : {"tensor", "numerator", "denominator"}
         As in `to_layout`; other than ``"tensor"`` it is for one argument.
     structured : bool
-        Not supported yet.
+        Whether to return the derivative as `Structured`: small tensors times Kronecker deltas.
 
     Returns
     -------
@@ -142,24 +142,24 @@ def jacobian(
     array([[2., 0.],
            [0., 4.]])
     """
-    _not_structured("jacobian", structured)
     if layout not in LAYOUTS:
         raise ValueError(f"jacobian: layout is {layout!r} but must be one of {', '.join(map(repr, LAYOUTS))}")
     if layout != "tensor" and not isinstance(argnums, int):
         raise ValueError(f"jacobian: layout is {layout!r} but must be 'tensor' for several arguments")
+    if layout != "tensor" and structured:
+        raise ValueError(f"jacobian: layout is {layout!r} but must be 'tensor' for a structured derivative")
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         y, aux = result("jacobian", fun(*args, **kwargs), has_aux)
-        found = derivatives(y, chosen(args, argnums))
+        found = derivatives(y, chosen(args, argnums), structured=structured)
         if layout != "tensor":
             if not isinstance(found, Output):
                 raise ValueError(f"jacobian: layout is {layout!r} but must be 'tensor' for several arrays")
             found = Output(arrange(found.expr, y.ndim, layout))
         return (found, outputs(aux)) if has_aux else found
 
-    return transform(
-        "jacobian", fun, program, argnums, (functools.partial(jacobian, has_aux=has_aux), fun, argnums, layout)
-    )
+    made = functools.partial(jacobian, has_aux=has_aux), fun, argnums, layout, structured
+    return transform("jacobian", fun, program, argnums, made)
 
 
 def hessian(fun: Function, argnums: Argnums = 0, structured: bool = False, *, has_aux: bool = False) -> Function:
@@ -173,7 +173,8 @@ def hessian(fun: Function, argnums: Argnums = 0, structured: bool = False, *, ha
     argnums, has_aux
         As in `grad`.
     structured : bool
-        Not supported yet.
+        Whether to return the derivative as `Structured`, the operator from the second x to y and the first: small
+        tensors times Kronecker deltas. It solves, and SciPy's optimizers take it.
 
     Returns
     -------
@@ -188,19 +189,21 @@ def hessian(fun: Function, argnums: Argnums = 0, structured: bool = False, *, ha
     >>> mg.hessian(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
     array([[ 6.,  0.],
            [ 0., 12.]])
+    >>> mg.hessian(lambda x: np.sum(x**3), structured=True)(np.array([1.0, 2.0])).describe()
+    'diag(6 x)'
     """
-    _not_structured("hessian", structured)
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         y, aux = result("hessian", fun(*args, **kwargs), has_aux)
         variables = chosen(args, argnums)
         leaves: list[Any] = []
         structure = flatten(variables, leaves)
-        rows = (derivatives(first, variables) for first in diff(y, leaves))
+        rows = (derivatives(first, variables, structured=structured) for first in diff(y, leaves))
         blocks = unflatten(structure, rows)
         return (blocks, outputs(aux)) if has_aux else blocks
 
-    return transform("hessian", fun, program, argnums, (functools.partial(hessian, has_aux=has_aux), fun, argnums))
+    made = functools.partial(hessian, has_aux=has_aux), fun, argnums, structured
+    return transform("hessian", fun, program, argnums, made)
 
 
 def formula(fun: Function, *example_args: Any, **kwargs: Any) -> Expr:
@@ -237,8 +240,3 @@ def formula(fun: Function, *example_args: Any, **kwargs: Any) -> Expr:
 
     tracer = Tracer("formula", fun, program, lambda count: set(range(count)) if only_numbers else set())
     return tracer.formula(*example_args, **kwargs)  # type: ignore[no-any-return]
-
-
-def _not_structured(name: str, structured: bool) -> None:
-    if structured:
-        raise NotImplementedError(f"{name}: structured=True is not supported yet")

@@ -13,6 +13,8 @@
 namespace matgrad::bindings {
 namespace {
 
+constexpr const char* kFunction = "Function";
+
 struct FunctionObject {
   PyObject_HEAD vectorcallfunc call;
   Compiled* compiled;
@@ -42,20 +44,37 @@ void check_count(const Compiled& compiled, size_t count) {
                        std::to_string(count));
 }
 
-PyObject* call(PyObject* self, PyObject* const* args, size_t nargs_and_flag, PyObject* keywords) {
-  const Compiled& compiled = *reinterpret_cast<FunctionObject*>(self)->compiled;
-  const size_t count = size_t(PyVectorcall_NARGS(nargs_and_flag));
-  return with_python_errors(kFunction, [&] {
+/// Calls compute(compiled, arguments, out) for the arguments of a Python call.
+template <class Compute>
+PyObject* with_arguments(const char* name, PyObject* self, PyObject* const* args, size_t count, PyObject* keywords,
+                         const Compute& compute) {
+  Compiled& compiled = *reinterpret_cast<FunctionObject*>(self)->compiled;
+  return with_python_errors(name, [&] {
     PyObject* out = parse_out(args + count, keywords);
     check_count(compiled, count);
     try {
-      return call_function(compiled, args, out);
+      return compute(compiled, args, out);
     } catch (const plan::SingularMatrix& error) {
       const py::object type = py::module_::import("numpy").attr("linalg").attr("LinAlgError");
       PyErr_SetString(type.ptr(), error.what());
       throw py::error_already_set();
     }
   });
+}
+
+PyObject* call(PyObject* self, PyObject* const* args, size_t nargs_and_flag, PyObject* keywords) {
+  return with_arguments(kFunction, self, args, size_t(PyVectorcall_NARGS(nargs_and_flag)), keywords, call_function);
+}
+
+/// _map(*arrays, out=None): the results for stacks of arguments. What isn't one plain stack _map.py makes one of.
+PyObject* map(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
+  auto compute = [&](Compiled& compiled, PyObject* const* arguments, PyObject* out) -> py::object {
+    if (are_one_stack(compiled, arguments)) return map_function(compiled, arguments, out);
+    py::tuple arrays(compiled.names.size());
+    for (size_t k = 0; k < arrays.size(); ++k) arrays[k] = py::reinterpret_borrow<py::object>(arguments[k]);
+    return py::module_::import("matgrad._map").attr("mapped")(py::handle(self), arrays, py::handle(out));
+  };
+  return with_arguments("map", self, args, size_t(count), keywords, compute);
 }
 
 PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* keywords) {
@@ -70,6 +89,7 @@ PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* keywords) {
     auto expressions = [](PyObject* list) { return py::cast<std::vector<expr::Expr>>(list); };
     const py::object also = checked == nullptr ? py::list() : py::reinterpret_borrow<py::object>(checked);
     std::unique_ptr<Compiled> compiled(new Compiled{
+        kFunction,
         {expressions(results), expressions(symbols), expressions(also.ptr())},
         py::cast<std::vector<std::string>>(names),
         single != 0,
@@ -138,6 +158,7 @@ PyGetSetDef attributes[] = {
 
 PyMethodDef methods[] = {
     {"__reduce__", reduce, METH_NOARGS, nullptr},
+    {"_map", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(map)), METH_FASTCALL | METH_KEYWORDS, nullptr},
     {"_plan", plan, METH_O, nullptr},
     {},
 };

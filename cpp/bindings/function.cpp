@@ -6,6 +6,7 @@
 
 #include "bindings/results.h"
 #include "bindings/without_gil.h"
+#include "expr/batch.h"
 #include "expr/build.h"
 
 namespace matgrad::bindings {
@@ -89,9 +90,9 @@ class Call {
         temporaries_(count_) {}
 
   py::object run(PyObject* out) {
-    require_memory(kFunction, "an intermediate result", plan_->largest, sizeof(T), kAdvice);
+    require_memory(compiled_.called, "an intermediate result", plan_->largest, sizeof(T), kAdvice);
     const int64_t arena[] = {plan_->arena};
-    require_memory(kFunction, "all intermediate results together, an array", arena, sizeof(T), kAdvice);
+    require_memory(compiled_.called, "all intermediate results together, an array", arena, sizeof(T), kAdvice);
     for (size_t k = 0; k < inputs_.size(); ++k) {
       if (PyFloat_CheckExact(arguments_[k])) {
         numbers_[k] = T(PyFloat_AS_DOUBLE(arguments_[k]));
@@ -103,11 +104,11 @@ class Call {
       }
     }
     const bool is_given = out != Py_None;
-    if (!compiled_.single) check_out_tuple(kFunction, out, count_);
+    if (!compiled_.single) check_out_tuple(compiled_.called, out, count_);
     for (size_t k = 0; k < count_; ++k) {
       prepare_result(k, compiled_.single || !is_given ? out : PyTuple_GET_ITEM(out, k));
     }
-    if (!compiled_.single && is_given) check_distinct(kFunction, out);
+    if (!compiled_.single && is_given) check_distinct(compiled_.called, out);
     if (plan_->work < kKeepGil) {
       compute();
     } else {
@@ -128,14 +129,14 @@ class Call {
   void prepare_result(size_t k, PyObject* given) {
     const plan::Shape& shape = plan_->result_shapes[k];
     if (given != Py_None) {
-      check_out<T>(kFunction, given, shape);
+      check_out<T>(compiled_.called, given, shape);
       results_[k] = py::reinterpret_borrow<py::object>(given);
       const ArrayView view(given);
       if (plan_->can_fail || !view.c_contiguous() || !view.aligned() || overlaps_an_input(view)) {
-        temporaries_[k] = new_array<T>(kFunction, shape);
+        temporaries_[k] = new_array<T>(compiled_.called, shape);
       }
     } else if (!shape.empty()) {
-      results_[k] = new_array<T>(kFunction, shape);
+      results_[k] = new_array<T>(compiled_.called, shape);
     }
     const py::object& written = temporaries_[k] ? temporaries_[k] : results_[k];
     outputs_[k] = written ? reinterpret_cast<T*>(ArrayView(written.ptr()).data()) : &scalars_[k];
@@ -195,7 +196,7 @@ py::list converted(const Compiled& compiled, PyObject* const* arguments) {
     names[k] = compiled.names[k];
     values[k] = py::reinterpret_borrow<py::object>(arguments[k]);
   }
-  py::list arrays(py::module_::import("matgrad._validate").attr("as_arrays")(kFunction, names, values, true));
+  py::list arrays(py::module_::import("matgrad._validate").attr("as_arrays")(compiled.called, names, values, true));
   for (size_t k = 0; k < compiled.names.size(); ++k) {
     if (!compiled.program.contains_array<double>()) break;
     arrays[k] = arrays[k].attr("astype")("float64", py::arg("copy") = false);
@@ -214,13 +215,58 @@ py::object call_function(const Compiled& compiled, PyObject* const* arguments, P
   return Call<float>(compiled, items).run(out);
 }
 
+namespace {
+
+/// The function for stacks, made when it is first asked for.
+const Compiled& of_stacks(Compiled& compiled, const std::vector<bool>& are_stacks) {
+  const std::lock_guard lock(compiled.mutex);
+  auto& known = compiled.of_stacks[are_stacks];
+  if (!known) {
+    const plan::Program& one = compiled.program;
+    auto stacked = expr::batched({one.results(), one.symbols(), one.checked()}, are_stacks);
+    known.reset(new Compiled{
+        "map",
+        {std::move(stacked.results), std::move(stacked.symbols), stacked.checked},
+        compiled.names,
+        compiled.single,
+    });
+  }
+  return *known;
+}
+
+}  // namespace
+
+bool are_one_stack(const Compiled& compiled, PyObject* const* arguments) {
+  int64_t length = -1;
+  for (size_t k = 0; k < compiled.names.size(); ++k) {
+    const int ndim = compiled.program.symbols()[k]->ndim();
+    if (PyFloat_CheckExact(arguments[k]) && ndim == 0) continue;
+    if (!is_plain_array(arguments[k])) return false;
+    const ArrayView view(arguments[k]);
+    if (view.ndim() == ndim) continue;
+    if (view.ndim() != ndim + 1 || (length >= 0 && view.length(0) != length)) return false;
+    length = view.length(0);
+  }
+  return true;
+}
+
+py::object map_function(Compiled& compiled, PyObject* const* arguments, PyObject* out) {
+  std::vector<bool> are_stacks;
+  for (size_t k = 0; k < compiled.names.size(); ++k) {
+    const int ndim = compiled.program.symbols()[k]->ndim();
+    are_stacks.push_back(!PyFloat_CheckExact(arguments[k]) && ArrayView(arguments[k]).ndim() > ndim);
+  }
+  const bool any = std::ranges::find(are_stacks, true) != are_stacks.end();
+  return call_function(any ? of_stacks(compiled, are_stacks) : compiled, arguments, out);
+}
+
 std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Argument>& arguments) {
   try {
     return compiled.program.plan(arguments);
   } catch (const expr::ShapeError& error) {
-    throw py::value_error(std::string(kFunction) + ": " + error.what());
+    throw py::value_error(std::string(compiled.called) + ": " + error.what());
   } catch (const plan::TooLarge& error) {
-    require_memory(kFunction, "an array", error.shape, 1, kAdvice);
+    require_memory(compiled.called, "an array", error.shape, 1, kAdvice);
     throw;
   }
 }

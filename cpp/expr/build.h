@@ -84,6 +84,8 @@ Labels labels_from(int first, int count);
 bool is_nonnegative(const Expr& e);
 /// The same expression with its operands, in the order of for_each_operand, replaced; in normal form again.
 Expr with_operands(const Expr& e, std::span<const Expr> operands);
+/// An identity of the same form with axes of other lengths.
+Expr resized(const Expr& identity, const Lengths& lengths);
 /// The same expression with nodes replaced by others of the same number of axes. Sizes of a symbol that is replaced
 /// become the lengths of what replaces it.
 Expr substitute(const Expr& e, const std::vector<std::pair<Expr, Expr>>& replacements);

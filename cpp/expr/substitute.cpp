@@ -24,6 +24,20 @@ Expr with_operands(const Expr& e, std::span<const Expr> operands) {
   return e;
 }
 
+Expr resized(const Expr& e, const Lengths& lengths) {
+  const auto& identity = *e->as<Identity>();
+  switch (identity.form) {
+    case Identity::Form::Slice:
+      return slice(lengths[1], identity.bounds);
+    case Identity::Form::Element:
+      return element(lengths[0], *identity.bounds.start);
+    case Identity::Form::Reshape:
+      return reshape_tensor({lengths.begin() + 1, lengths.end()});
+    default:
+      return delta(lengths[0]);
+  }
+}
+
 namespace {
 
 /// Replaces nodes from the leaves up; each node once.
@@ -71,18 +85,7 @@ class Substitution {
       for (size_t k = 0; k < factors.size(); ++k) factors[k].node = operands[k];
       return einsum(einsum_->coefficient, std::move(factors), std::move(lengths));
     }
-    if (const auto* identity = e->as<Identity>()) {
-      switch (identity->form) {
-        case Identity::Form::Delta:
-          return delta(lengths[0]);
-        case Identity::Form::Slice:
-          return slice(lengths[1], identity->bounds);
-        case Identity::Form::Element:
-          return element(lengths[0], *identity->bounds.start);
-        case Identity::Form::Reshape:
-          return reshape_tensor({lengths.begin() + 1, lengths.end()});
-      }
-    }
+    if (e->as<Identity>()) return resized(e, lengths);
     return with_operands(e, operands);
   }
 

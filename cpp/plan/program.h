@@ -23,6 +23,8 @@ class Program {
 
   const std::vector<expr::Expr>& results() const { return results_; }
   const std::vector<expr::Expr>& symbols() const { return symbols_; }
+  /// All expressions whose lengths have to agree.
+  const std::vector<expr::Expr>& checked() const { return checked_; }
   /// Whether an array of that precision is part of an expression.
   template <class T>
   bool contains_array() const;

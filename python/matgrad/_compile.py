@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from . import _core
 from ._core import Function, Node
 from ._operands import NO_SYMBOLS, Symbols, merged
@@ -105,6 +107,43 @@ def plan(self: Function, dtype: Any = "float64", /, **sizes: Any) -> Any:
     return planned("plan", self, dtype, sizes, symbols_of(self))
 
 
+def map(self: Function, /, *arrays: ArrayLike, out: Any = None) -> Any:
+    """
+    Return the results for stacks of arguments, computed together.
+
+    Parameters
+    ----------
+    *arrays : array_like
+        The arguments. Axes in front of those of its symbol are an argument's stack; stacks are broadcast together as by
+        NumPy, and what has none is shared by all problems.
+    out : ndarray or tuple, optional
+        Takes the results, as when the function is called.
+
+    Returns
+    -------
+    ndarray or tuple of ndarray
+        The function's results, with the axes of the stack in front.
+
+    Raises
+    ------
+    ValueError
+        If stacks don't fit each other, or arguments don't fit the function.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matgrad as mg
+    >>> A, x = mg.matrix("A"), mg.vector("x")
+    >>> gradient = (x @ A @ x).diff(x).compile(A, x)
+    >>> gradient.map(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+    array([[ 2.,  4.],
+           [ 6.,  8.],
+           [10., 12.]])
+    """
+    return self._map(*arrays, out=out)
+
+
+Function.map = map  # type: ignore[method-assign]
 Function.plan = plan  # type: ignore[method-assign]
 
 

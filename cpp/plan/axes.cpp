@@ -118,7 +118,7 @@ int written_by(const Step& step) {
   return std::holds_alternative<Pass>(step) ? 0 : std::holds_alternative<Factorize>(step) ? 2 : 1;
 }
 
-std::vector<Cut> cuts_of(const Step& step, int64_t length) {
+std::vector<Cut> cuts_of(const TiledStep& tiled, int64_t length) {
   std::vector<Cut> cuts;
   auto add = [&](Cut cut, const Axis& axis, int64_t per_unit) {
     cut.per_unit = per_unit;
@@ -126,11 +126,12 @@ std::vector<Cut> cuts_of(const Step& step, int64_t length) {
     for (size_t k = 0; k < kMaxOperands; ++k) cut.advance[k] = axis.strides[k] * per_unit;
     cuts.push_back(std::move(cut));
   };
-  Cut whole{.step = step};
+  Cut whole{.step = tiled.step};
   const size_t count = references_of(whole.step).size();
   for (size_t k = 0; k < count; ++k) {
     const Reference axis = references_of(whole.step)[k];
-    if (axis.values.is_whole || axis.values.length % length != 0 || axis.values.length == 0) continue;
+    if (int(k) == tiled.axis || axis.values.is_whole || axis.values.length % length != 0 || axis.values.length == 0)
+      continue;
     whole.axis = k;
     add(whole, axis.values, axis.values.length / length);
     if (axis.values.length == length || axis.nest == nullptr) continue;

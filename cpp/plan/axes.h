@@ -35,8 +35,9 @@ struct Cut {
   bool summed = false;
 };
 
-/// All ways to cut a step along an index of that length; those that keep the index in the result come first.
-std::vector<Cut> cuts_of(const Step& step, int64_t length);
+/// All ways to cut a step along an index of that length, other than the one that it is cut along already; those that
+/// keep the index in the result come first.
+std::vector<Cut> cuts_of(const TiledStep& tiled, int64_t length);
 
 /// Whether operand k of a cut step stays, for each value of the index, within the `unit` elements that belong to it in
 /// a buffer in which the index of that length has that stride.

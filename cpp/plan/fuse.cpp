@@ -50,7 +50,7 @@ std::optional<TiledStep> fused(const TiledStep& product, const TiledStep& follow
     step.places[0] = sum->places[0];
     step.places[3] = sum->places[size_t(other)];
     std::tie(step.ldc, step.ldd) = *strides;
-    TiledStep result{step, product.advance};
+    TiledStep result{.step = step, .advance = product.advance};
     for (size_t level = 0; level < kMostLevels; ++level) {
       result.advance[level][0] = following.advance[level][0];
       result.advance[level][3] = following.advance[level][size_t(other)];

@@ -15,6 +15,9 @@ constexpr size_t kMostLengths = 6, kMostStarts = 24;
 constexpr double kMostReuse = 128;
 /// Values of the index in a tile, about.
 constexpr double kTile = 256;
+/// An operand with more elements is best read in the order in which it is in memory, and one with still more may be
+/// beyond memory: a mapped file, of which no more than a tile is to be there at a time.
+constexpr double kBeyondCaches = 1 << 25, kBeyondMemory = 1 << 27;
 /// Chunks that a sum over the index is held in, about.
 constexpr double kPartials = 8;
 
@@ -30,13 +33,22 @@ double reuse(const Cut& cut) {
   return a * b / (a + b);
 }
 
+/// The elements of the largest operand that is read along the index.
+double largest_read(const Cut& cut) {
+  double largest = 0;
+  for (size_t k = 1; k < kMaxOperands; ++k) {
+    if (cut.advance[k] != 0) largest = std::max(largest, double(elements_touched(cut.step, int(k))));
+  }
+  return largest;
+}
+
 /// The ways to cut each step.
 using Cuts = std::vector<std::vector<Cut>>;
 
 /// A group that grows: a step joins if it does for each tile only what depends on that tile.
 class Grower {
  public:
-  explicit Grower(int64_t length) { group_.length = length; }
+  Grower(int64_t length, int64_t shortest) : shortest_(shortest) { group_.length = length; }
 
   /// Adds a step if it fits one of these cuts, otherwise all that depends on it has to stay out, too.
   void offer(const Step& step, size_t position, std::span<const Cut> cuts) {
@@ -59,6 +71,7 @@ class Grower {
     if (is_new && read_.contains(written)) return false;
     if (cut.summed ? cut.advance[0] != 0 || !is_new : cut.advance[0] == 0) return false;
     for (size_t k = 0; k < buffers.size(); ++k) {
+      if (cut.advance[k] != 0 && std::max(group_.length, std::abs(cut.advance[k])) < shortest_) return false;
       if (group_.summed.contains(buffers[k])) return false;
       const auto known = group_.streamed.find(buffers[k]);
       const bool is_streamed = known != group_.streamed.end();
@@ -66,7 +79,7 @@ class Grower {
       const int64_t advance = is_streamed ? known->second : cut.advance[0];
       if (cut.advance[k] != advance || !stays_within_unit(cut, int(k), group_.length)) return false;
     }
-    return reuse(cut) <= kMostReuse;
+    return reuse(cut) <= kMostReuse || largest_read(cut) > kBeyondMemory;
   }
 
   void join(size_t position, const Cut& cut, const std::vector<int>& buffers) {
@@ -81,10 +94,19 @@ class Grower {
     group_.members.push_back({position, cut});
   }
 
+  const int64_t shortest_;
   Group group_{};
   std::set<int> read_{};              ///< buffers that members read but don't write
   std::set<int> used_{}, written_{};  ///< buffers that steps left out use, and those that they write
 };
+
+/// Whether the index of a cut is the outermost one of an operand, so that tiles of it are contiguous.
+bool is_outermost(const Cut& cut, size_t operand) {
+  const auto axes = axes_of(cut.step);
+  return std::ranges::all_of(axes, [&](const Axis& axis) {
+    return std::abs(axis.strides[operand]) <= std::abs(axes[cut.axis].strides[operand]);
+  });
+}
 
 /// Sets what a group's local buffers are and what it saves.
 void assess(Group& group, const std::map<int, int>& uses) {
@@ -97,6 +119,7 @@ void assess(Group& group, const std::map<int, int>& uses) {
       const auto touched = double(elements_touched(member.cut.step, int(k)));
       if (++own_uses[buffers[k]] > 1 && member.cut.advance[k] != 0) read_again[buffers[k]] += touched;
       elements[buffers[k]] += touched;
+      if (touched > kBeyondCaches && k > 0) group.saved += is_outermost(member.cut, k) ? touched : -touched;
       const bool is_product = std::holds_alternative<MatrixProduct>(member.cut.step);
       if (is_product && member.cut.advance[k] == 0 && k > 0) group.saved -= tiles * touched;
     }
@@ -143,16 +166,16 @@ std::vector<int> buffers_of(const Step& step) {
   return buffers;
 }
 
-std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses) {
+std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses, int64_t shortest) {
   std::optional<Group> best;
   for (const int64_t length : candidate_lengths(steps)) {
     Cuts cuts;
-    for (const TiledStep& tiled : steps) cuts.push_back(cuts_of(tiled.step, length));
+    for (const TiledStep& tiled : steps) cuts.push_back(cuts_of(tiled, length));
     size_t starts = 0;
     for (size_t first = 0; first < steps.size() && starts < kMostStarts; ++first) {
       starts += !cuts[first].empty();
       for (const Cut& cut : cuts[first]) {
-        Grower grower(length);
+        Grower grower(length, shortest);
         grower.offer(steps[first].step, first, std::span(&cut, 1));
         for (size_t k = first + 1; k < steps.size(); ++k) grower.offer(steps[k].step, k, cuts[k]);
         Group group = std::move(grower).group();

@@ -29,7 +29,7 @@ struct Group {
 std::vector<int> buffers_of(const Step& step);
 
 /// The group of steps that saves most; nothing if there is none. `uses` counts the uses of each buffer by these steps
-/// and others.
-std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses);
+/// and others. Where an operand is read in pieces, one for each tile, they have at least `shortest` elements.
+std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses, int64_t shortest);
 
 }  // namespace matgrad::plan

@@ -1,5 +1,6 @@
 // Passes: their steps run for one tile after another, and chunks of tiles are dealt to threads.
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "kernels/dispatch.h"
@@ -105,7 +106,8 @@ void run(const Pass& pass, const Memory<T>& memory) {
   const int64_t held = mapped.empty() ? pass.chunk : std::min(pass.chunk, values_held(pass, mapped));
   threads::parallel_for(pass.chunks(), [&](int64_t chunk) {
     static thread_local Scratch scratch;
-    const threads::Serial serial;
+    std::optional<threads::Serial> serial;  // a single chunk leaves the threads to its steps
+    if (pass.chunks() > 1) serial.emplace();
     std::vector<T*> own(memory.begins, memory.begins + buffers.count());
     own[size_t(buffers.tile())] = scratch.get<T>(size_t(pass.tile_memory));
     if (partials != nullptr) {

@@ -170,6 +170,7 @@ using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, Sym
 /// A step within passes: how many elements its operands move for each value of the streamed index, by level of pass.
 struct TiledStep {
   Step step{};
+  int axis = -1;  ///< its loop over the values of a tile, while passes are made
   std::array<std::array<int64_t, kMaxOperands>, kMostLevels> advance{};
 };
 

@@ -35,6 +35,12 @@ using Steps = std::vector<TiledStep>;
 using Uses = std::map<int, int>;
 using Sizes = std::map<int, int64_t>;
 
+/// Tiles are so many times as large as the pieces that operands are read in, at most.
+constexpr int64_t kTilesOfPieces = 512;
+
+/// The most elements in the sums of all chunks.
+constexpr double kMostPartials = 1 << 25;
+
 /// Divides `length` into tiles of about that size, as equal as can be.
 int64_t even_tile(int64_t length, int64_t tile) {
   tile = std::clamp<int64_t>(tile, 1, length);
@@ -63,9 +69,13 @@ double elements_per_unit(const Group& group) {
       ++uses[buffers[k]];
     }
   }
-  double sum = 0;
-  for (const auto& [buffer, count] : elements) sum += uses[buffer] > 1 ? count : 0;
-  return std::max(sum, 1.0);
+  double sum = 1;
+  for (const auto& [buffer, count] : elements) {
+    // What is read once doesn't have to stay, but a tile of it has to fit into memory many times.
+    constexpr double kRoomForOthers = 32;
+    sum += uses[buffer] > 1 ? count : count / kRoomForOthers;
+  }
+  return sum;
 }
 
 /// Makes passes of steps.
@@ -77,7 +87,7 @@ class Streamer {
   /// The steps with passes in place of groups of them that save at least that much. `uses` counts the uses of buffers;
   /// `sizes` are those of buffers that may become local.
   Steps passes(const Steps& steps, size_t level, double least, const Uses& uses, Sizes& sizes) {
-    const auto group = best_group(steps, uses);
+    const auto group = best_group(steps, uses, limits_.tile / kTilesOfPieces);
     if (!group || group->saved < least) return steps;
     Steps before, after;
     auto member = group->members.begin();
@@ -110,7 +120,7 @@ class Streamer {
     if (pass.chunks() > 1 && !group.summed.empty()) add_partials(pass, group);
     for (const auto& member : group.members) {
       if (!member.cut.summed || !pass.sums.empty() || is_accumulated(member.cut.step)) continue;
-      TiledStep fill{fill_of(member.cut.step)};
+      TiledStep fill{.step = fill_of(member.cut.step)};
       for (size_t outer = 0; outer < level; ++outer) {
         fill.advance[outer][0] = steps[member.position].advance[outer][0];
       }
@@ -120,7 +130,7 @@ class Streamer {
     Sizes rest_sizes = sizes;
     pass.body = body(group, steps, pass, pass.tile, nests, uses, sizes);
     pass.last = rest == pass.tile ? pass.body : body(group, steps, pass, rest, nests, uses, rest_sizes);
-    result.push_back({std::move(pass)});
+    result.push_back({.step = std::move(pass)});
   }
 
   /// The values of the index in a chunk: as many chunks as are worth it, where that doesn't depend on threads.
@@ -136,7 +146,7 @@ class Streamer {
       summed += double(size(buffer));
     }
     double count = std::min(double(kMostChunks), work / double(limits_.chunk));
-    if (summed > 0) count = std::min(count, kShareOfSums * work / summed);
+    if (summed > 0) count = std::min({count, kShareOfSums * work / summed, kMostPartials / summed});
     const int64_t tiles = (group.length + tile - 1) / tile;
     const int64_t chunks = std::clamp<int64_t>(int64_t(count), 1, tiles);
     return (tiles + chunks - 1) / chunks * tile;
@@ -159,7 +169,7 @@ class Streamer {
     const auto level = size_t(pass.level);
     Steps body;
     for (const auto& [position, cut] : group.members) {
-      TiledStep& tiled = body.emplace_back(for_tile(cut, count), steps[position].advance);
+      TiledStep& tiled = body.emplace_back(for_tile(cut, count), int(cut.axis), steps[position].advance);
       const std::vector<int> buffers = buffers_of(tiled.step);
       for (size_t k = 0; k < buffers.size(); ++k) {
         if (group.local.contains(buffers[k])) {
@@ -169,23 +179,19 @@ class Streamer {
         }
       }
       if (cut.summed) accumulate(tiled);
-      join_loops(tiled.step);
     }
     for (int buffer : group.local) {
       int64_t& size = level == 0 ? sizes[buffer] = this->size(buffer) : sizes.at(buffer);
       size = (size + group.length - 1) / group.length * count;
     }
-    if (level > 0) {
-      fuse(body, uses);
-      return body;
-    }
-    if (nests) {
+    if (level == 0 && nests) {
       Uses local_uses;  // others are in use outside the body, too
       for (const auto& [buffer, count] : uses) local_uses[buffer] = group.local.contains(buffer) ? count : kManyUses;
       body = passes(body, 1, 1, local_uses, sizes);
     }
+    for (TiledStep& tiled : body) join_loops(tiled.step);
     fuse(body, uses);
-    place_locals(pass, body, sizes);
+    if (level == 0) place_locals(pass, body, sizes);
     return body;
   }
 
@@ -235,7 +241,7 @@ void stream(Plan& plan, std::vector<int64_t>& sizes, const std::map<int, Place>&
       const bool lasts = place.buffer < plan.buffers.first_intermediate() || results.contains(place.buffer);
       uses[place.buffer] += lasts ? kManyUses : 1;
     });
-    steps.push_back({std::move(step)});
+    steps.push_back({.step = std::move(step)});
   }
   const StreamLimits limits = stream_limits();
   if (elements >= double(limits.saved)) {

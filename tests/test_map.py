@@ -204,3 +204,18 @@ def test_a_stack_gives_the_same_bits_for_any_number_of_threads():
     finally:
         mg.set_num_threads(before)
     assert_close(expected[1], quadratic(a, v))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 31, 32, 33, 60])
+def test_small_systems_are_solved_as_by_lapack(n, dtype):
+    """Systems of up to 32 equations are solved by substitution, in stacks and alone; rows have to be exchanged."""
+    a = (rng.standard_normal((7, n, n)) + np.roll(3 * np.eye(n), 1, axis=0)).astype(dtype)
+    b = rng.standard_normal((n, 3)).astype(dtype)
+    function = mg.compile([np.linalg.inv(A), np.linalg.inv(A) @ B, np.linalg.inv(A).T @ B], [A, B])
+    wide = a.astype("float64")
+    expected = [np.linalg.inv(wide), np.linalg.solve(wide, b), np.linalg.solve(wide.swapaxes(1, 2), b)]
+    for got, wanted in zip(function.map(a, b), expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=300 * n * np.finfo(dtype).eps * np.abs(wanted).max())
+    for got, wanted in zip(function(a[0], b), expected, strict=True):
+        np.testing.assert_allclose(got, wanted[0], rtol=0, atol=300 * n * np.finfo(dtype).eps * np.abs(wanted).max())

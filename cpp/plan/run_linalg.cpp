@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/dispatch.h"
+#include "plan/chunks.h"
 #include "plan/lapack.h"
 #include "plan/run.h"
 
@@ -26,6 +28,29 @@ struct ScaledProduct {
   }
 };
 
+/// The largest matrices of a stack whose factorization is dealt to threads; LAPACK has its own for larger ones.
+constexpr int64_t kLargestDealt = 128;
+/// The largest matrices with which LAPACK takes longer to wake its threads than to solve.
+constexpr int64_t kLargestSubstituted = 32;
+
+/// Solves M x = b, or Mᵀ x = b, in place, where M = P L U in column order as LAPACK leaves it.
+template <class T>
+void substitute(int64_t n, const T* lu, const int* pivots, bool transposed, T* x) {
+  const auto& table = kernels::table<T>();
+  auto subtract = [&](int64_t count, T factor, const T* column, T* from) {
+    table.arithmetic.combine(count, T(1), from, 1, -factor, column, 1, from);
+  };
+  if (transposed) {
+    for (int64_t k = 0; k < n; ++k) x[k] = (x[k] - table.reduce.dot(k, lu + k * n, x)) / lu[k * n + k];
+    for (int64_t k = n - 1; k-- > 0;) x[k] -= table.reduce.dot(n - 1 - k, lu + k * n + k + 1, x + k + 1);
+    for (int64_t k = n; k-- > 0;) std::swap(x[k], x[pivots[k] - 1]);
+  } else {
+    for (int64_t k = 0; k < n; ++k) std::swap(x[k], x[pivots[k] - 1]);
+    for (int64_t k = 0; k + 1 < n; ++k) subtract(n - 1 - k, x[k], lu + k * n + k + 1, x + k + 1);
+    for (int64_t k = n; k-- > 0;) subtract(k, x[k] /= lu[k * n + k], lu + k * n, x);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -35,10 +60,13 @@ void run(const Factorize& step, const Pointers<T>& at) {
   int* pivots = reinterpret_cast<int*>(at[1]);
   int n = int(step.n);
   if (n == 0) return;
-  for (int64_t k = 0; k < step.count; ++k) {
-    int info = 0;
-    lapack<T>.getrf(&n, &n, matrices + k * step.n * step.n, &n, pivots + k * step.n, &info);
-  }
+  const int64_t grain = step.n > kLargestDealt ? step.count : problems_per_chunk(step.n * step.n * step.n);
+  threads::parallel_ranges(step.count, grain, [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; ++k) {
+      int info = 0;
+      lapack<T>.getrf(&n, &n, matrices + k * step.n * step.n, &n, pivots + k * step.n, &info);
+    }
+  });
 }
 
 template <class T>
@@ -75,21 +103,31 @@ void run(const Determinant& step, const Pointers<T>& at) {
 
 template <class T>
 void run(const Solve& step, const Pointers<T>& at) {
-  T* x = at[0];
-  T* matrices = at[1];
+  T *solutions = at[0], *matrices = at[1];
   int* pivots = reinterpret_cast<int*>(at[2]);
   int n = int(step.n), columns = int(step.columns), info = 0;
   char trans = step.transposed ? 'N' : 'T';
   if (n == 0 || columns == 0) return;
-  for (int64_t p = 0; p < step.count; ++p, x += step.n * step.columns, matrices += step.n * step.n, pivots += step.n) {
-    for (int64_t k = 0; k < step.n; ++k) {
-      if (matrices[k * step.n + k] == 0) throw SingularMatrix();
+  for (int64_t k = 0; k < step.count * step.n; ++k) {
+    if (matrices[k * step.n + k % step.n] == 0) throw SingularMatrix();
+  }
+  auto solve = [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; ++k) {
+      T* x = solutions + k * step.n;
+      if (step.identity) {
+        std::fill_n(x, step.n, T(0));
+        x[k % step.columns] = 1;
+      }
+      if (n > kLargestSubstituted) continue;
+      const int64_t p = k / step.columns;
+      substitute(step.n, matrices + p * step.n * step.n, pivots + p * step.n, !step.transposed, x);
     }
-    if (step.identity) {
-      std::fill_n(x, step.n * step.n, T(0));
-      for (int64_t k = 0; k < step.n; ++k) x[k * step.n + k] = 1;
-    }
-    lapack<T>.getrs(&trans, &n, &columns, matrices, &n, pivots, x, &n, &info);
+  };
+  threads::parallel_ranges(step.count * step.columns, problems_per_chunk(step.n * step.n), solve);
+  if (n <= kLargestSubstituted) return;
+  for (int64_t p = 0; p < step.count; ++p) {
+    lapack<T>.getrs(&trans, &n, &columns, matrices + p * step.n * step.n, &n, pivots + p * step.n,
+                    solutions + p * step.n * step.columns, &n, &info);
   }
 }
 

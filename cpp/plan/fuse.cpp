@@ -4,72 +4,156 @@
 #include <algorithm>
 #include <optional>
 
+#include "plan/axes.h"
+#include "plan/group.h"
+
 namespace matgrad::plan {
 namespace {
 
-/// The strides of operand k of an elementwise step along the rows of a product that is its other operand, if the step
-/// goes over that product as a matrix of these rows and columns, and both the result and operand k have unit stride
-/// along columns; {result's, operand's}.
-std::optional<std::pair<int64_t, int64_t>> row_strides(const Elementwise& sum, int product, int other,
+using Fused = std::optional<TiledStep>;
+
+/// Operand k of a step takes the place of operand `other` of another step, with its strides being the same.
+void take_place(TiledStep& tiled, size_t k, const TiledStep& from, size_t other) {
+  TiledStep copy = from;
+  *places_of(tiled.step)[k] = *places_of(copy.step)[other];
+  for (size_t level = 0; level < kMostLevels; ++level) tiled.advance[level][k] = from.advance[level][other];
+}
+
+/// Whether operands of an elementwise step have the same strides.
+bool are_alike(const Elementwise& step, size_t a, size_t b) {
+  return std::ranges::all_of(step.nest, [&](const Loop& loop) { return loop.strides[a] == loop.strides[b]; });
+}
+
+/// The number that operand k of a step is multiplied by, or null if it's multiplied by none. The result is operand 0.
+double* multiplier(Step& step, size_t k) {
+  if (auto* sum = std::get_if<SumOfProducts>(&step)) return &sum->scale;
+  if (auto* product = std::get_if<MatrixProduct>(&step)) {
+    if (k == 3) return &product->shift;
+    return k > 0 || product->shift == 0 ? &product->scale : nullptr;
+  }
+  auto* elementwise = std::get_if<Elementwise>(&step);
+  if (elementwise == nullptr) return nullptr;
+  switch (elementwise->op) {
+    case RowOp::Scale:
+    case RowOp::Multiply:
+    case RowOp::Fill:
+      return &elementwise->a;
+    case RowOp::Combine:
+      return k == 1 ? &elementwise->a : k == 2 ? &elementwise->b : nullptr;
+    default:
+      return nullptr;
+  }
+}
+
+const Elementwise* as_scaling(const TiledStep& tiled) {
+  const auto* step = std::get_if<Elementwise>(&tiled.step);
+  return step != nullptr && step->op == RowOp::Scale && are_alike(*step, 0, 1) ? step : nullptr;
+}
+
+/// b = f(…), c = a b: c = a f(…).
+Fused scaled_after(const TiledStep& first, const TiledStep& second) {
+  const Elementwise* scaling = as_scaling(second);
+  TiledStep result = first;
+  double* number = scaling != nullptr && !is_accumulated(result.step) ? multiplier(result.step, 0) : nullptr;
+  Step copy = second.step;
+  if (number == nullptr || places_of(copy)[1]->offset != places_of(result.step)[0]->offset ||
+      elements_touched(copy, 1) != elements_touched(result.step, 0)) {
+    return std::nullopt;
+  }
+  *number *= scaling->a;
+  take_place(result, 0, second, 0);
+  return result;
+}
+
+/// b = a x, c = f(b, …): c = f(a x, …).
+Fused scaled_before(const TiledStep& first, const TiledStep& second) {
+  const Elementwise* scaling = as_scaling(first);
+  if (scaling == nullptr) return std::nullopt;
+  TiledStep result = second;
+  const std::vector<int> buffers = buffers_of(second.step);
+  const auto k =
+      size_t(std::ranges::find(buffers.begin() + 1, buffers.end(), scaling->places[0].buffer) - buffers.begin());
+  double* number = k < buffers.size() ? multiplier(result.step, k) : nullptr;
+  if (number == nullptr || places_of(result.step)[k]->offset != scaling->places[0].offset) return std::nullopt;
+  *number *= scaling->a;
+  take_place(result, k, first, 1);
+  return result;
+}
+
+/// The strides of the result and of operand `other` of an elementwise step along the rows of a product that is its
+/// operand k, if the step goes over the product as a matrix, and all have unit stride along columns.
+std::optional<std::pair<int64_t, int64_t>> row_strides(const Elementwise& sum, size_t k, size_t other,
                                                        const MatrixProduct& made) {
-  const auto p = size_t(product), o = size_t(other);
   const Nest& nest = sum.nest;
-  if (nest.size() == 1) {
-    const Loop& all = nest[0];
-    const bool is_matrix = all.length == made.rows * made.columns && (made.rows == 1 || made.ldc == made.columns);
-    if (is_matrix && all.strides[0] == 1 && all.strides[p] == 1 && all.strides[o] == 1) {
-      return std::pair(made.columns, made.columns);
-    }
-  } else if (nest.size() == 2) {
-    const bool rows_first = nest[0].length == made.rows && nest[0].strides[p] == made.ldc;
-    const bool matches = rows_first && nest[1].length == made.columns && nest[1].strides[p] == 1;
-    if (matches && nest[1].strides[0] == 1 && nest[1].strides[o] == 1) {
-      return std::pair(nest[0].strides[0], nest[0].strides[o]);
-    }
+  auto has_unit_strides = [&](const Loop& loop) {
+    return loop.strides[0] == 1 && loop.strides[k] == 1 && loop.strides[other] == 1;
+  };
+  if (nest.size() == 1 && has_unit_strides(nest[0]) && nest[0].length == made.rows * made.columns &&
+      (made.rows == 1 || made.ldc == made.columns)) {
+    return std::pair(made.columns, made.columns);
+  }
+  if (nest.size() == 2 && has_unit_strides(nest[1]) && nest[1].length == made.columns && nest[0].length == made.rows &&
+      nest[0].strides[k] == made.ldc) {
+    return std::pair(nest[0].strides[0], nest[0].strides[other]);
   }
   return std::nullopt;
 }
 
-/// The product with a sum that it is a term of as one step, if the kernel for products can do it.
-std::optional<TiledStep> fused(const TiledStep& product, const TiledStep& following) {
-  const auto* made = std::get_if<MatrixProduct>(&product.step);
-  const auto* sum = std::get_if<Elementwise>(&following.step);
-  if (made == nullptr || sum == nullptr || sum->op != RowOp::Combine || made->shift != 0 || made->symmetric ||
-      !made->batch.empty()) {
-    return std::nullopt;
-  }
-  for (const int k : {1, 2}) {
-    const int other = 3 - k;
-    const bool reads_it = sum->places[size_t(k)] == made->places[0] && sum->places[size_t(other)] != made->places[0];
-    const auto strides = reads_it ? row_strides(*sum, k, other, *made) : std::nullopt;
+/// C = A B, c = a C + b D: c = a A B + b D.
+Fused added_after(const TiledStep& first, const TiledStep& second) {
+  const auto* made = std::get_if<MatrixProduct>(&first.step);
+  const auto* sum = std::get_if<Elementwise>(&second.step);
+  const bool can_add = made != nullptr && made->shift == 0 && !made->symmetric && made->batch.empty();
+  if (!can_add || sum == nullptr || sum->op != RowOp::Combine) return std::nullopt;
+  for (const size_t k : {size_t(1), size_t(2)}) {
+    const size_t other = 3 - k;
+    const double shift = k == 1 ? sum->b : sum->a;
+    const bool reads_once = sum->places[k] == made->places[0] && sum->places[other].buffer != made->places[0].buffer;
+    const auto strides = reads_once && shift != 0 ? row_strides(*sum, k, other, *made) : std::nullopt;
     if (!strides) continue;
-    MatrixProduct step = *made;
+    TiledStep result = first;
+    auto& step = std::get<MatrixProduct>(result.step);
     step.operands = std::max(step.operands, 4);
     step.scale *= k == 1 ? sum->a : sum->b;
-    step.shift = k == 1 ? sum->b : sum->a;
-    step.places[0] = sum->places[0];
-    step.places[3] = sum->places[size_t(other)];
+    step.shift = shift;
     std::tie(step.ldc, step.ldd) = *strides;
-    TiledStep result{.step = step, .advance = product.advance};
-    for (size_t level = 0; level < kMostLevels; ++level) {
-      result.advance[level][0] = following.advance[level][0];
-      result.advance[level][3] = following.advance[level][size_t(other)];
-    }
-    if (step.shift != 0) return result;
+    take_place(result, 0, second, 0);
+    take_place(result, 3, second, other);
+    return result;
   }
   return std::nullopt;
+}
+
+/// The step after which a buffer is next used, if what its producer reads stays as it is until then; else the end.
+size_t next_use(const std::vector<TiledStep>& steps, size_t producer, int buffer) {
+  const std::vector<int> needed = buffers_of(steps[producer].step);
+  for (size_t k = producer + 1; k < steps.size(); ++k) {
+    const std::vector<int> buffers = buffers_of(steps[k].step);
+    if (std::ranges::find(buffers, buffer) != buffers.end()) return k;
+    const bool is_pass = std::holds_alternative<Pass>(steps[k].step);
+    if (is_pass || std::ranges::find(needed, buffers[0]) != needed.end()) break;
+  }
+  return steps.size();
 }
 
 }  // namespace
 
 void fuse(std::vector<TiledStep>& steps, const std::map<int, int>& uses) {
-  for (size_t k = 0; k + 1 < steps.size(); ++k) {
-    const auto* product = std::get_if<MatrixProduct>(&steps[k].step);
-    if (product == nullptr || uses.at(product->places[0].buffer) != 2) continue;
-    const auto joined = fused(steps[k], steps[k + 1]);
-    if (!joined) continue;
-    steps[k] = *joined;
-    steps.erase(steps.begin() + ptrdiff_t(k) + 1);
+  for (size_t k = 0; k + 1 < steps.size();) {
+    const std::vector<int> buffers = buffers_of(steps[k].step);
+    const bool is_used_once = !std::holds_alternative<Pass>(steps[k].step) && uses.at(buffers[0]) == 2;
+    const size_t next = is_used_once ? next_use(steps, k, buffers[0]) : steps.size();
+    Fused fused;
+    for (const auto rule : {scaled_after, scaled_before, added_after}) {
+      if (next < steps.size() && !fused) fused = rule(steps[k], steps[next]);
+    }
+    if (fused) {
+      steps[next] = *fused;
+      steps.erase(steps.begin() + ptrdiff_t(k));
+      k = k > 0 ? k - 1 : 0;
+    } else {
+      ++k;
+    }
   }
 }
 

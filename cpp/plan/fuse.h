@@ -8,8 +8,8 @@
 
 namespace matgrad::plan {
 
-/// Joins products of matrices with the sums that they are terms of. `uses` counts the uses of each buffer by these
-/// steps and others.
+/// Joins scalings with the steps before or after them, and products of matrices with the sums that they are terms of.
+/// `uses` counts the uses of each buffer by these steps and others.
 void fuse(std::vector<TiledStep>& steps, const std::map<int, int>& uses);
 
 }  // namespace matgrad::plan

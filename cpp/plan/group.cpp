@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kMostLengths = 6, kMostStarts = 24;
 /// A product of matrices joins a group if it makes no more than this many multiplications for each element that it
 /// reads along the index; one that makes more runs at the speed of arithmetic wherever its operands are.
-constexpr double kMostReuse = 128;
+constexpr double kMostReuse = 100;
 /// Values of the index in a tile, about.
 constexpr double kTile = 256;
 /// An operand with more elements is best read in the order in which it is in memory, and one with still more may be

@@ -137,9 +137,11 @@ void multiply_add(int64_t rows, int64_t blocks, int64_t k_blocks, Left<T> a, Rig
 template <class T>
 void pack(int64_t rows, int64_t columns, const T* A, int64_t lda, T* packed, int64_t row, int64_t block) {
   constexpr int64_t L = kLanes<T>;
-  for (int64_t j = 0; j < columns; j += L, packed += block) {
-    const int64_t count = columns - j < L ? columns - j : L;
-    for (int64_t i = 0; i < rows; ++i) store(packed + i * row, load_first(A + i * lda + j, count));
+  for (int64_t i = 0; i < rows; ++i, A += lda, packed += row) {
+    T* to = packed;
+    int64_t j = 0;
+    for (; j + L <= columns; j += L, to += block) store(to, load(A + j));
+    if (j < columns) store(to, load_first(A + j, columns - j));
   }
 }
 

@@ -12,29 +12,28 @@
 namespace matgrad::kernels::MATGRAD_ISA {
 namespace {
 
-/// The largest block of B that is packed: kBlockTerms rows, and that many columns.
+/// The largest block of B that is packed: kBlockTerms rows, and that many columns; and rows of a block of A.
 constexpr int64_t kBlockTerms = 256;
 template <class T>
 constexpr int64_t kBlockColumns = 2048 / int64_t(sizeof(T));
+constexpr int64_t kBlockRows = 16 * kTileRows;
 
-/// Elements of a packed panel of A, and what the stores of its last column may write beyond it.
+/// Elements from one packed panel of A to the next: the stores of its last column may write beyond it.
 template <class T>
-constexpr int64_t kLeftSize = (kTileRows * kBlockTerms + kLanes<T> + 15) / 16 * 16;
+constexpr int64_t left_panel(int64_t k) {
+  return kTileRows * k + kLanes<T>;
+}
 
-/// Packs R rows and k columns of A one column after the other.
+template <class T>
+constexpr int64_t kLeftSize = 16 * left_panel<T>(kBlockTerms) + 16;
+
+/// Packs R rows and k columns of A, one column after the other.
 template <int R, class T>
-void pack_left(int64_t k, const T* A, int64_t a_row, int64_t a_column, T* packed) {
+void pack_left_panel(int64_t k, const T* A, int64_t a_row, int64_t a_column, T* packed) {
   constexpr int64_t L = kLanes<T>;
   constexpr int parts = (R + L - 1) / L;
   int64_t p = 0;
-  if (a_row == 1) {
-    for (; p < k; ++p) {
-      for (int v = 0; v < parts; ++v) {
-        const int64_t count = v + 1 < parts ? L : R - v * L;
-        store(packed + p * R + v * L, load_first(A + p * a_column + v * L, count));
-      }
-    }
-  } else if (a_column == 1) {
+  if (a_column == 1) {
     for (; p + L <= k; p += L) {
       Vec<T> tiles[parts][L] = {};
       for (int r = 0; r < R; ++r) tiles[r / L][r % L] = load(A + r * a_row + p);
@@ -49,18 +48,74 @@ void pack_left(int64_t k, const T* A, int64_t a_row, int64_t a_column, T* packed
   }
 }
 
-/// Packs diag(d) B, with k rows, as panels of kTileBlocks registers or fewer; d may be null.
+/// Packs `rows` rows and k columns of A as panels of kTileRows rows or fewer.
+template <class T>
+void pack_left(int64_t rows, int64_t k, const T* A, int64_t a_row, int64_t a_column, T* packed) {
+  constexpr int64_t L = kLanes<T>;
+  if (a_row == 1) {
+    constexpr int64_t kAtOnce = 16;  // columns, of which lines of the cache are read in whole
+    for (int64_t first = 0; first < k; first += kAtOnce) {
+      const int64_t last = k - first < kAtOnce ? k : first + kAtOnce;
+      T* to = packed;
+      for_pieces<kTileRows>(rows, [&](int64_t i0, auto R) {
+        constexpr int64_t parts = (R.value + L - 1) / L;
+        for (int64_t p = first; p < last; ++p) {
+          for_constants<parts>([&](auto v) {
+            constexpr int64_t count = v.value + 1 < parts ? L : R.value - v.value * L;
+            store(to + p * R.value + v.value * L, load_first(A + p * a_column + i0 + v.value * L, count));
+          });
+        }
+        to += left_panel<T>(k);
+      });
+    }
+    return;
+  }
+  for_pieces<kTileRows>(rows, [&](int64_t i0, auto R) {
+    pack_left_panel<R.value, T>(k, A + i0 * a_row, a_row, a_column, packed);
+    packed += left_panel<T>(k);
+  });
+}
+
+/// Calls f(first, Constant<size>) for panels of kTileBlocks of `blocks` registers, and one of what remains.
+template <class F>
+MATGRAD_INLINE void for_panels(int64_t blocks, const F& f) {
+  int64_t first = 0;
+  for (; first + kTileBlocks <= blocks; first += kTileBlocks) f(first, Constant<kTileBlocks>{});
+  if constexpr (kTileBlocks > 1) {
+    if (first < blocks) with_constant<kTileBlocks - 1>(blocks - first, [&](auto size) { f(first, size); });
+  }
+}
+
+/// Packs diag(d) B, with k rows, as panels, row by row; d may be null.
 template <class T>
 void pack_right(int64_t k, int64_t columns, const T* B, int64_t b_row, int64_t b_column, const T* d, int64_t d_step,
                 T* packed) {
   constexpr int64_t L = kLanes<T>;
-  for_pieces<kTileBlocks>((columns + L - 1) / L, [&](int64_t v0, auto V) {
+  const int64_t blocks = (columns + L - 1) / L;
+  if (b_column == 1) {
+    for (int64_t p = 0; p < k; ++p, B += b_row) {
+      const T factor = d ? d[p * d_step] : T(1);
+      __builtin_prefetch(B + 8 * b_row);
+      for_panels(blocks, [&](int64_t v0, auto V) {
+        T* to = packed + v0 * L * k + p * V.value * L;
+        const T* from = B + v0 * L;
+        if ((v0 + V.value) * L <= columns) {
+          for_constants<V.value>([&](auto v) { store(to + v.value * L, factor * load(from + v.value * L)); });
+        } else {
+          for_constants<V.value>([&](auto v) {
+            const int64_t count = v.value + 1 < V.value ? L : columns - (v0 + v.value) * L;
+            store(to + v.value * L, factor * load_first(from + v.value * L, count));
+          });
+        }
+      });
+    }
+    return;
+  }
+  for_panels(blocks, [&](int64_t v0, auto V) {
     const int64_t row = V.value * L, first = v0 * L, count = columns - first < row ? columns - first : row;
     const T* from = B + first * b_column;
     T* panel = packed + first * k;
-    if (b_column == 1) {
-      pack<T>(k, count, from, b_row, panel, row, L);
-    } else if (b_row == 1) {
+    if (b_row == 1) {
       pack_transposed<T>(count, k, from, b_column, panel, row, L);
     } else {
       for (int64_t p = 0; p < k; ++p) {
@@ -88,7 +143,10 @@ struct Output {
 template <class T, int R, int V, class Right>
 void product_tile(const Left<T>& a, const Right& b, const Output<T>& out, int64_t last) {
   constexpr int64_t L = kLanes<T>;
-  for (int i = 0; i < R; ++i) __builtin_prefetch(out.C + i * out.ldc, 1);
+  constexpr int64_t kLine = kLineBytes / int64_t(sizeof(T));
+  for (int i = 0; i < R; ++i) {
+    for (int64_t j = 0; j < V * L; j += kLine) __builtin_prefetch(out.C + (i * out.ldc + j), 1);
+  }
   Vec<T> sum[R][V] = {};
   multiply_into<T, R, V>(1, a, b, sum);
   auto write = [&](auto is_whole) {
@@ -108,60 +166,133 @@ void product_tile(const Left<T>& a, const Right& b, const Output<T>& out, int64_
   last == L ? write(Constant<1>{}) : write(Constant<0>{});
 }
 
-/// Whether B is copied: where its rows aren't contiguous or are to be scaled, or it is read often enough to pay.
+/// Whether that many lines of a matrix, `stride` elements apart, stay in the second-level cache without being packed.
+template <class T>
+bool is_near(int64_t lines, int64_t stride) {
+  constexpr int64_t kNear = 1 << 17;
+  return (stride < 0 ? -stride : stride) * lines * int64_t(sizeof(T)) <= kNear;
+}
+
+/// Whether B is packed: where its rows aren't contiguous or are to be scaled, or it is read often enough to pay.
 template <class T>
 bool packs_right(const Product<T>& product) {
-  constexpr int64_t kOften = 64;
+  constexpr int64_t kOften = 8 * kTileRows;
   return product.b_column != 1 || product.d != nullptr ||
-         (product.rows >= kOften && product.b_row * int64_t(sizeof(T)) > 256);
+         (product.rows >= kOften && !is_near<T>(product.k, product.b_row));
+}
+
+/// Whether A is packed: it is read once for every panel of B, and with its columns far apart in pieces of cache lines.
+template <class T>
+bool packs_left(const Product<T>& product, int64_t columns) {
+  constexpr int64_t kOften = 2 * kTileBlocks * kLanes<T>;
+  if (columns > kOften && !is_near<T>(product.rows, product.a_row)) return true;
+  return product.rows > 2 * kTileRows && !is_near<T>(product.k, product.a_column);
+}
+
+/// Rows that are read next, to be fetched into the cache a piece at a time.
+template <class T>
+struct Ahead {
+  const T* data = nullptr;  ///< null if there are none
+  int64_t row = 0, rows = 0, piece = 0;
+
+  MATGRAD_INLINE void fetch() {
+    if (data == nullptr) return;
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t p = 0; p < piece; p += kLineBytes / int64_t(sizeof(T))) __builtin_prefetch(data + i * row + p);
+    }
+    data += piece;
+  }
+};
+
+/// A product without d of at most kBlockTerms terms; `left` and `right` are A and B as panels, or null.
+template <class T>
+void multiply_block(const Product<T>& block, const T* left, const T* right, Ahead<T> ahead) {
+  constexpr int64_t L = kLanes<T>;
+  const int64_t k = block.k;
+  for_pieces<kTileRows>(block.rows, [&](int64_t i0, auto R) {
+    Left<T> a{block.A + i0 * block.a_row, block.a_row, block.a_column, k, 0};
+    if (left) {
+      a = {left, 1, R.value, k, 0};
+      left += left_panel<T>(k);
+    }
+    for_panels((block.columns + L - 1) / L, [&](int64_t v0, auto V) {
+      const int64_t first = v0 * L, end = first + V.value * L;
+      ahead.fetch();
+      if (end <= i0 - block.below) return;
+      const int64_t last = end <= block.columns ? L : block.columns - end + L;
+      const Output<T> tile{
+          block.scale, block.shift, block.D + (i0 * block.ldd + first), block.ldd, block.C + (i0 * block.ldc + first),
+          block.ldc};
+      if (right) {
+        product_tile<T, R.value, V.value>(a, Right<T>{right + first * k, V.value * L, L}, tile, last);
+      } else if (last == L) {
+        product_tile<T, R.value, V.value>(a, Right<T>{block.B + first, block.b_row, L}, tile, last);
+      } else {
+        product_tile<T, R.value, V.value>(a, PartialRight<T>{block.B + first, block.b_row, last}, tile, last);
+      }
+    });
+  });
+}
+
+/// What follows a panel of contiguous rows: `rows` rows, fetched in as many pieces as the block has panels of columns.
+template <class T>
+Ahead<T> ahead(const Product<T>& block, int64_t rows) {
+  constexpr int64_t kPanel = kTileBlocks * kLanes<T>;
+  if (rows <= 0) return {};
+  return {block.A + block.rows * block.a_row, block.a_row, rows, (block.k * kPanel / block.columns + 7) / 8 * 8};
+}
+
+MATGRAD_INLINE int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/// The length of pieces of [0, total), at most `most` and as equal as multiples of `unit`, which divides `most`, allow.
+inline int64_t piece(int64_t total, int64_t most, int64_t unit) {
+  if (total <= most) return total > 0 ? total : 1;
+  const int64_t pieces = (total + most - 1) / most;
+  return least(most, ((total + pieces - 1) / pieces + unit - 1) / unit * unit);
 }
 
 /// See ProductKernels::multiply.
 template <class T>
-void product(const Product<T>& product, T* scratch) {
-  constexpr int64_t L = kLanes<T>;
-  const bool packs_b = scratch && packs_right(product);
-  const int64_t widest = packs_b ? kBlockColumns<T> : product.columns;
-  T* const right = packs_b ? scratch + kLeftSize<T> : nullptr;
-  for (int64_t j0 = 0; j0 < product.columns; j0 += widest) {
-    const int64_t columns = product.columns - j0 < widest ? product.columns - j0 : widest;
-    const int64_t blocks = (columns + L - 1) / L;
-    const bool packs_a = scratch && blocks > 2 * kTileBlocks;
-    for (int64_t p0 = 0; p0 == 0 || p0 < product.k; p0 += kBlockTerms) {
-      const int64_t k = product.k - p0 < kBlockTerms ? product.k - p0 : kBlockTerms;
-      const T* B = product.B + p0 * product.b_row + j0 * product.b_column;
+void product(const Product<T>& whole, T* scratch) {
+  constexpr int64_t kNarrow = 4 * kTileBlocks * kLanes<T>;
+  const bool packs_b = scratch && packs_right(whole);
+  const int64_t widest = packs_b ? kBlockColumns<T> : whole.rows > kTileRows ? kNarrow : whole.columns;
+  const bool packs_a = scratch && packs_left(whole, whole.columns < widest ? whole.columns : widest);
+  const bool fetches_ahead = packs_a && whole.a_column == 1;
+  const int64_t tallest = fetches_ahead ? kTileRows : packs_a ? kBlockRows : whole.rows;
+  if (!packs_a && !packs_b && whole.columns <= widest && whole.k <= kBlockTerms) {
+    return multiply_block<T>(whole, nullptr, nullptr, Ahead<T>{});
+  }
+  T *const left = packs_a ? scratch : nullptr, *const right = packs_b ? scratch + kLeftSize<T> : nullptr;
+  const int64_t width = piece(whole.columns, widest, kTileBlocks * kLanes<T>);
+  const int64_t height = piece(whole.rows, tallest, kTileRows), terms = piece(whole.k, kBlockTerms, 8);
+  for (int64_t j = 0; j < whole.columns; j += width) {
+    for (int64_t p = 0; p == 0 || p < whole.k; p += terms) {
+      Product<T> block = whole;
+      block.columns = least(width, whole.columns - j);
+      block.k = least(terms, whole.k - p);
+      block.A += p * whole.a_column;
+      block.B += p * whole.b_row + j * whole.b_column;
+      block.C += j;
+      block.D += j;
+      block.below += j;
+      if (p > 0) block.shift = 1, block.D = block.C, block.ldd = block.ldc;
       if (packs_b) {
-        const T* d = product.d ? product.d + p0 * product.d_step : nullptr;
-        pack_right<T>(k, columns, B, product.b_row, product.b_column, d, product.d_step, right);
+        const T* d = whole.d ? whole.d + p * whole.d_step : nullptr;
+        pack_right<T>(block.k, block.columns, block.B, whole.b_row, whole.b_column, d, whole.d_step, right);
       }
-      for_pieces<kTileRows>(product.rows, [&](int64_t i0, auto R) {
-        Left<T> a{product.A + i0 * product.a_row + p0 * product.a_column, product.a_row, product.a_column, k, 0};
-        if (packs_a) {
-          pack_left<R.value, T>(k, a.data, a.row, a.column, scratch);
-          a = {scratch, 1, R.value, k, 0};
-        }
-        T* C = product.C + i0 * product.ldc + j0;
-        Output<T> out{product.scale, T(1), C, product.ldc, C, product.ldc};
-        if (p0 == 0) {
-          out.shift = product.shift;
-          if (product.shift != T(0)) out.D = product.D + i0 * product.ldd + j0, out.ldd = product.ldd;
-        }
-        for_pieces<kTileBlocks>(blocks, [&](int64_t v0, auto V) {
-          const int64_t first = v0 * L, end = first + V.value * L;
-          if (j0 + end <= i0 - product.below) return;
-          Output<T> tile = out;
-          tile.C += first;
-          tile.D += first;
-          const int64_t last = end <= columns ? L : columns - end + L;
-          if (packs_b) {
-            product_tile<T, R.value, V.value>(a, Right<T>{right + first * k, V.value * L, L}, tile, last);
-          } else if (last == L) {
-            product_tile<T, R.value, V.value>(a, Right<T>{B + first, product.b_row, L}, tile, last);
-          } else {
-            product_tile<T, R.value, V.value>(a, PartialRight<T>{B + first, product.b_row, last}, tile, last);
-          }
-        });
-      });
+      for (int64_t i = 0; i < whole.rows; i += height) {
+        block.rows = least(height, whole.rows - i);
+        if (packs_a) pack_left<T>(block.rows, block.k, block.A, whole.a_row, whole.a_column, left);
+        multiply_block<T>(block, left, right,
+                          fetches_ahead ? ahead(block, least(height, whole.rows - i - height)) : Ahead<T>{});
+        block.A += height * whole.a_row;
+        block.C += height * block.ldc;
+        block.D += height * block.ldd;
+        block.below -= height;
+      }
     }
   }
 }

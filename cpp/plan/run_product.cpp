@@ -10,10 +10,10 @@
 namespace matgrad::plan {
 namespace {
 
-/// Multiplications that are a chunk of work: some 15 µs.
-constexpr int64_t kProductsPerChunk = 1 << 18;
-/// Rows and columns of a tile, and terms of a part of k, at least; where there are fewer than that many tiles k is cut.
-constexpr int64_t kLeastLines = 192, kLeastTerms = 1024, kFewTiles = 4;
+/// Multiplications that are a chunk of work: some 15 µs; those that are a large one, and how many of either are enough.
+constexpr int64_t kProductsPerChunk = 1 << 18, kProductsPerLargeChunk = 1 << 23, kChunks = 4, kLargeChunks = 16;
+/// The largest tile of C, its smallest side, and the fewest terms of a part of k.
+constexpr int64_t kMostRows = 576, kMostColumns = 256, kLeastSide = 48, kLeastTerms = 512;
 
 /// [0, length) in pieces that are as equal as multiples of `unit` allow.
 struct Cut {
@@ -30,18 +30,27 @@ struct Cuts {
   Cut rows, columns, terms;
 };
 
-Cuts cuts_of(const MatrixProduct& step, int64_t outer) {
-  // Rows of whole register tiles, columns of whole registers.
-  constexpr int64_t kRows = 12, kColumns = 32;
-  const int64_t work = step.rows * step.columns * step.k * outer;
-  const int64_t most = std::max<int64_t>(1, work / kProductsPerChunk);
-  auto pieces = [&](int64_t length) { return std::clamp<int64_t>(length / kLeastLines, 1, most); };
-  const Cut rows(step.rows, pieces(step.rows), kRows);
-  const Cut columns(step.columns, std::min(pieces(step.columns), std::max<int64_t>(1, most / rows.pieces())), kColumns);
-  const int64_t parts = outer > 1 || rows.pieces() * columns.pieces() >= kFewTiles
-                            ? 1
-                            : std::clamp<int64_t>(step.k / kLeastTerms, 1, std::min<int64_t>(most, 2 * kFewTiles));
-  return {rows, columns, Cut(step.k, parts, 1)};
+/// C is cut into tiles that are packed at once; then k if it is long, else the longer side of the tiles, until there
+/// are enough chunks, or they would be too small.
+Cuts cuts_of(const MatrixProduct& step, int64_t products, int64_t outer) {
+  int64_t rows = (step.rows + kMostRows - 1) / kMostRows, columns = (step.columns + kMostColumns - 1) / kMostColumns;
+  int64_t terms = 1;
+  rows = std::max<int64_t>(1, rows);
+  columns = std::max<int64_t>(1, columns);
+  const int64_t work = products * step.rows * step.columns * step.k * outer / (step.symmetric ? 2 : 1);
+  for (;;) {
+    const int64_t chunks = products * rows * columns * terms, half = work / chunks / 2;
+    if (chunks >= (half >= kProductsPerLargeChunk ? kLargeChunks : kChunks) || half < kProductsPerChunk) break;
+    const int64_t height = step.rows / rows, width = step.columns / columns, depth = step.k / terms;
+    if (products * outer == 1 && depth >= 2 * kLeastTerms && depth > 2 * std::max(height, width)) {
+      terms *= 2;
+    } else if (std::max(height, width) >= 2 * kLeastSide) {
+      (height >= width ? rows : columns) *= 2;
+    } else {
+      break;
+    }
+  }
+  return {Cut(step.rows, rows, 12), Cut(step.columns, columns, 32), Cut(step.k, terms, 1)};
 }
 
 template <class T>
@@ -151,11 +160,11 @@ void run(const MatrixProduct& step, const Pointers<T>& at) {
   if (step.batch.empty() && outer == 1 && step.rows * step.columns * step.k <= kProductsPerChunk) {
     return multiply(product_at(step, at));
   }
-  const Cuts cuts = cuts_of(step, outer);
   const int64_t products = iterations(step.batch, step.batch.size());
-  if (cuts.terms.pieces() > 1 && products == 1) return run_in_parts(cuts, product_at(step, at));
+  const Cuts cuts = cuts_of(step, products, outer);
+  if (cuts.terms.pieces() > 1) return run_in_parts(cuts, product_at(step, at));
   const int64_t tiles = cuts.rows.pieces() * cuts.columns.pieces();
-  const int64_t work = step.rows * step.columns * step.k * outer / tiles;
+  const int64_t work = step.rows * step.columns * step.k * outer / std::max<int64_t>(1, tiles);
   threads::parallel_ranges(
       products * tiles, std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, work)),
       [&](int64_t first, int64_t last) {

@@ -104,6 +104,10 @@ struct CostOf {
     const double n = double(step.n), count = double(step.count), columns = double(step.columns);
     return {count * 2 * n * n * columns, count * (n * n + 2 * n * columns)};
   }
+  Cost operator()(const Invert& step) const {
+    const double n = double(step.n), count = double(step.count);
+    return {count * n * n * n * 4 / 3, 2 * count * n * n};
+  }
   Cost operator()(const Pass& pass) const {
     Cost sum;
     const double tiles = double(pass.length) / double(pass.tile);
@@ -166,9 +170,8 @@ struct NameOf {
   }
   Name operator()(const Factorize& step) const { return {"factorize", matrices(step.count, step.n, step.n)}; }
   Name operator()(const Determinant& step) const { return {"determinant", matrices(step.count, step.n, step.n)}; }
-  Name operator()(const Solve& step) const {
-    return {step.identity ? "invert" : "solve", matrices(step.count, step.n, step.columns)};
-  }
+  Name operator()(const Solve& step) const { return {"solve", matrices(step.count, step.n, step.columns)}; }
+  Name operator()(const Invert& step) const { return {"invert", matrices(step.count, step.n, step.n)}; }
   Name operator()(const Pass&) const { return {}; }  // its steps have rows of their own
   static std::string matrices(int64_t count, int64_t rows, int64_t columns) {
     return stack(std::to_string(count), joined({rows, columns}));

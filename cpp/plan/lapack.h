@@ -1,4 +1,4 @@
-// LAPACK's functions for the triangular factorization of matrices, as function pointers that are supplied from outside.
+// LAPACK's functions for triangular factorizations of matrices, as function pointers that are supplied from outside.
 #pragma once
 
 namespace matgrad::plan {
@@ -8,6 +8,10 @@ template <class T>
 struct Lapack {
   void (*getrf)(int* m, int* n, T* a, int* lda, int* pivots, int* info) = nullptr;
   void (*getrs)(char* trans, int* n, int* columns, T* a, int* lda, int* pivots, T* b, int* ldb, int* info) = nullptr;
+  void (*getri)(int* n, T* a, int* lda, int* pivots, T* work, int* work_size, int* info) = nullptr;
+  void (*potrf)(char* triangle, int* n, T* a, int* lda, int* info) = nullptr;
+  void (*potrs)(char* triangle, int* n, int* columns, T* a, int* lda, T* b, int* ldb, int* info) = nullptr;
+  void (*potri)(char* triangle, int* n, T* a, int* lda, int* info) = nullptr;
 };
 
 /// The functions of one precision; to be set before a program that needs them runs.

@@ -214,16 +214,12 @@ const Lowering::Factorization& Lowering::factorization(const Expr& matrix) {
   return known->second;
 }
 
-void Lowering::emit_solve(Solve step) {
-  plan_.can_fail = true;
-  emit(step);
-}
-
 View Lowering::lower_linalg(const Linalg& linalg, Shape shape) {
-  const Factorization& lu = factorization(linalg.operand);
+  const Factorization lu = factorization(linalg.operand);
   const View result = new_buffer(std::move(shape));
   if (linalg.op == LinalgOp::Inverse) {
-    emit_solve({lu.count, lu.n, lu.n, true, true, {result.place, lu.matrices, lu.pivots}});
+    plan_.can_fail = true;
+    emit(Invert{lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
   } else {
     emit(Determinant{linalg.op, lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
   }

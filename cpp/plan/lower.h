@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -30,6 +31,9 @@ struct ProductFactor {
   expr::Expr deferred{};  ///< what the tensor will be the value of, if it's wanted as such; null if the tensor exists
   bool guard = false;
 };
+
+/// Whether the value of a node needn't be stored for a product with vectors.
+bool can_be_deferred(const expr::Expr& node);
 
 /// What is common to lowering all nodes of a program.
 class Lowering {
@@ -67,8 +71,15 @@ class Lowering {
     int64_t count, n;
   };
   const Factorization& factorization(const expr::Expr& matrix);
-  /// Emits a step that solves with a factorization; it fails if the matrix is singular.
-  void emit_solve(Solve step);
+  void emit(const Solve& step) {
+    plan_.can_fail = true;
+    emit(Step(step));
+  }
+
+  /// Says which expressions are lowered: the nodes, operands first, and the results among them.
+  void prepare(const std::vector<expr::Expr>& nodes, const std::vector<expr::Expr>& results);
+  /// Whether the value of a node isn't stored unless a product needs that.
+  bool is_deferred(const expr::Expr& node) const { return can_be_deferred(node) && !stored_.contains(node.get()); }
 
   /// Contractions that are known, by what they are made of: where the result is, and its strides by label.
   std::map<std::string, Operand> contractions{};
@@ -98,6 +109,7 @@ class Lowering {
   std::vector<int64_t> sizes_{};  ///< of buffers from plan_.buffers.arena() on
   int64_t largest_ = 0;           ///< of sizes_
   std::map<const expr::Node*, View> views_{};
+  std::set<const expr::Node*> stored_{};  ///< what could be deferred but is stored in any case
   std::map<std::tuple<const expr::Node*, double, bool>, View> powers_{};
   std::map<const expr::Node*, Factorization> factorizations_{};
 };
@@ -128,9 +140,6 @@ struct Product {
 
 /// Emits the steps that contract a product into its result.
 void lower_contraction(Lowering& lowering, Product product);
-
-/// Whether the value of a node needn't be stored for a product with vectors.
-bool can_be_deferred(const expr::Expr& node);
 
 /// scale Σ matrix other over the labels that aren't kept, written to `target`, or to a new buffer if that is null, for
 /// a matrix that is deferred and isn't stored for it. Nothing if it has to be stored.

@@ -111,7 +111,7 @@ class Contractor {
     }
     Factor& factor = tensors_[k];
     const Set own = factor.labels() & ~others;
-    if (own == 0) return;
+    if (own == 0 || (factor.deferred && own != factor.labels())) return;
     exist(factor);
     const Operand sum = fresh(by_descending_stride(factor, factor.labels() & others));
     sum_of_products({&factor}, sum, own, 1);
@@ -210,6 +210,14 @@ class Contractor {
     for (bool swap : {false, true}) {
       Factor &matrix = swap ? b : a, &other = swap ? a : b;
       if (const auto made = multiply_deferred(lowering_, lengths_, matrix, other, keeps, scale, target)) return *made;
+      // Labels that only the matrix has are summed over afterwards, so that it needn't be stored.
+      const Set own = matrix.labels() & ~other.labels() & ~keeps;
+      if (own == 0 || (matrix.labels() & other.labels()) == 0) continue;
+      if (const auto made = multiply_deferred(lowering_, lengths_, matrix, other, keeps | own, 1, nullptr)) {
+        const Operand sum = target ? *target : fresh(by_descending_stride(*made, made->labels() & keeps));
+        sum_of_products({&*made}, sum, own, scale);
+        return sum;
+      }
     }
     exist(a);
     exist(b);

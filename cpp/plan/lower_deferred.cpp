@@ -2,6 +2,7 @@
 // matrix, for which a system of equations is solved, and the sum of a matrix and its transpose, which reads it once.
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include "expr/build.h"
 #include "plan/lower.h"
@@ -128,9 +129,18 @@ std::vector<int> without(std::vector<int> labels, Set dropped) {
   return labels;
 }
 
+/// Whether an operand is contiguous over these labels, in that order.
+bool is_contiguous(const Lengths& lengths, const Operand& operand, const std::vector<int>& labels) {
+  int64_t stride = 1;
+  for (size_t k = labels.size(); k-- > 0; stride *= lengths[size_t(labels[k])]) {
+    if (operand.strides[size_t(labels[k])] != stride) return false;
+  }
+  return true;
+}
+
 Operand solve(Lowering& lowering, const DeferredProduct& product, const Lengths& lengths, const Operand& other,
               double scale, const Operand* target) {
-  const auto& matrix = lowering.factorization(product.node->as<Linalg>()->operand);
+  const auto matrix = lowering.factorization(product.node->as<Linalg>()->operand);
   const int summed = product.summed(), remaining = product.remaining();
   std::vector<int> labels = without(product.labels, bit(summed) | bit(remaining));
   int64_t columns = 1;
@@ -138,16 +148,19 @@ Operand solve(Lowering& lowering, const DeferredProduct& product, const Lengths&
     labels.push_back(label);
     columns *= lengths[size_t(label)];
   }
-  labels.push_back(summed);
-  Operand solution = lowering.copied(lengths, other, labels);
-  lowering.emit_solve({.count = matrix.count,
-                       .n = matrix.n,
-                       .columns = columns,
-                       .transposed = product.transposed,
-                       .places = {solution.place, matrix.matrices, matrix.pivots}});
-  std::swap(solution.strides[size_t(summed)], solution.strides[size_t(remaining)]);
-  if (target == nullptr) return solution;
-  lowering.emit({.op = RowOp::Scale, .a = scale}, lengths, {target, &solution});
+  labels.push_back(remaining);
+  const bool fits = target != nullptr && is_contiguous(lengths, *target, labels);
+  const Operand solution = fits ? *target : lowering.new_operand(lengths, labels);
+  Operand copy = solution;
+  std::swap(copy.strides[size_t(summed)], copy.strides[size_t(remaining)]);
+  lowering.emit({.op = RowOp::Scale, .a = target == nullptr ? 1 : scale}, lengths, {&copy, &other});
+  lowering.emit(Solve{.count = matrix.count,
+                      .n = matrix.n,
+                      .columns = columns,
+                      .transposed = product.transposed,
+                      .places = {solution.place, matrix.matrices, matrix.pivots}});
+  if (target == nullptr || fits) return solution;
+  lowering.emit({.op = RowOp::Scale}, lengths, {target, &solution});
   return *target;
 }
 
@@ -186,6 +199,85 @@ std::optional<Operand> multiply_symmetrized(Lowering& lowering, const DeferredPr
 
 bool can_be_deferred(const Expr& node) {
   return is_inverse(node) || as_symmetrized(node);
+}
+
+namespace {
+
+constexpr double kStored = std::numeric_limits<double>::infinity();
+
+/// The factor other than `from` that has a label, if there is one only.
+std::optional<size_t> neighbour(const Einsum& einsum, size_t from, char label) {
+  std::optional<size_t> found;
+  for (size_t k = 0; k < einsum.factors.size(); ++k) {
+    if (k == from || einsum.factors[k].labels.find(label) == Labels::npos) continue;
+    if (found) return std::nullopt;
+    found = k;
+  }
+  return found;
+}
+
+/// The fewest columns by which a matrix, factor `matrix` of a product, need be multiplied if its product with the
+/// factors that follow from `label` on is made: the narrowest place of the chain that they are.
+double columns_from(const LengthTable& lengths, const Einsum& einsum, int ndim, size_t matrix, char label) {
+  const Labels& own = einsum.factors[matrix].labels;
+  double narrowest = kStored;
+  size_t from = matrix;
+  for (size_t steps = 0; steps < einsum.factors.size() && int(label) >= ndim; ++steps) {
+    const auto next = neighbour(einsum, from, label);
+    if (!next || *next == matrix) break;
+    const Factor& factor = einsum.factors[*next];
+    double width = 1;
+    std::optional<char> following;
+    int others = 0;
+    for (size_t axis = 0; axis < factor.labels.size(); ++axis) {
+      const char other = factor.labels[axis];
+      if (other == label || (own.find(other) != Labels::npos && other != own.back() && other != own[own.size() - 2])) {
+        continue;
+      }
+      if (from == matrix && own.find(other) != Labels::npos) return kStored;
+      width *= double(lengths.length(factor.node->lengths[axis]));
+      following = other;
+      ++others;
+    }
+    narrowest = std::min(narrowest, width);
+    if (others != 1) break;
+    from = *next;
+    label = *following;
+  }
+  return narrowest;
+}
+
+/// With how many columns the inverse that is factor k of a product is multiplied.
+double columns_beside(const LengthTable& lengths, const Einsum& einsum, int ndim, size_t k) {
+  const Factor& inverse = einsum.factors[k];
+  const char row = inverse.labels[inverse.labels.size() - 2], column = inverse.labels.back();
+  if (inverse.exponent != 1 || inverse.guard || row == column) return kStored;
+  return std::min(columns_from(lengths, einsum, ndim, k, row), columns_from(lengths, einsum, ndim, k, column));
+}
+
+}  // namespace
+
+void Lowering::prepare(const std::vector<Expr>& nodes, const std::vector<Expr>& results) {
+  std::map<const Node*, double> columns;  // with which inverses are multiplied
+  auto use = [&](const Expr& inverse, double count) {
+    if (is_inverse(inverse)) columns[inverse.get()] += count;
+  };
+  for (const Expr& result : results) use(result, kStored);
+  for (const Expr& node : nodes) {
+    const auto* einsum = node->as<Einsum>();
+    if (einsum == nullptr) {
+      for_each_operand(*node, [&](const Expr& operand) { use(operand, kStored); });
+      continue;
+    }
+    for (size_t k = 0; k < einsum->factors.size(); ++k) {
+      if (is_inverse(einsum->factors[k].node))
+        use(einsum->factors[k].node, columns_beside(lengths_, *einsum, node->ndim(), k));
+    }
+  }
+  // To solve for twice as many columns as the matrix has takes longer than to invert it and multiply.
+  for (const auto& [node, count] : columns) {
+    if (count >= 2 * double(lengths_.length(node->lengths.back()))) stored_.insert(node);
+  }
 }
 
 std::optional<Operand> multiply_deferred(Lowering& lowering, const Lengths& lengths, const Product::Factor& matrix,

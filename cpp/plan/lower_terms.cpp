@@ -95,7 +95,7 @@ std::vector<ProductFactor> Lowering::product_factors(const std::vector<Factor>& 
     const bool is_plain = factor.exponent == 1 && !factor.guard;
     if (factor.node->as<Identity>() && is_plain) {
       made.identity = factor.node;
-    } else if (is_plain && can_be_deferred(factor.node) && !is_lowered(factor.node)) {
+    } else if (is_plain && is_deferred(factor.node) && !is_lowered(factor.node)) {
       made.deferred = factor.node;
       made.view.shape = lengths_.shape(factor.node);
       made.view.strides = contiguous_strides(made.view.shape);

@@ -112,6 +112,7 @@ Plan Program::make_plan(const std::vector<Argument>& arguments) const {
   }
   for (size_t k = 0; k < arrays_.size(); ++k)
     lowering.place(arrays_[k], buffers.array(int(k)), contiguous_strides(lengths.shape(arrays_[k])));
+  lowering.prepare(nodes_, results_);
   for (const Expr& node : nodes_) lowering.lower(node);
   Plan plan = lowering.finish(results_);
   plan.arguments = arguments;

@@ -32,6 +32,9 @@ void run(const Determinant& step, const Pointers<T>& at);
 /// Throws SingularMatrix.
 template <class T>
 void run(const Solve& step, const Pointers<T>& at);
+/// Throws SingularMatrix.
+template <class T>
+void run(const Invert& step, const Pointers<T>& at);
 
 /// Where buffers begin, and which inputs are shared mappings of files, whose pages are given back when they are read.
 template <class T>

@@ -1,12 +1,14 @@
-// Determinants and solutions of linear systems. LAPACK sees the transposes of matrices in C order.
+// Factorizations, determinants, solutions of linear systems and inverses. LAPACK sees the transposes of matrices in C
+// order.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "kernels/dispatch.h"
-#include "plan/chunks.h"
 #include "plan/lapack.h"
+#include "plan/rows.h"
 #include "plan/run.h"
+#include "plan/scratch.h"
 
 namespace matgrad::plan {
 namespace {
@@ -28,63 +30,180 @@ struct ScaledProduct {
   }
 };
 
-/// The largest matrices of a stack whose factorization is dealt to threads; LAPACK has its own for larger ones.
-constexpr int64_t kLargestDealt = 128;
+/// The largest matrices that are dealt to threads; LAPACK itself uses several for larger ones.
+constexpr int64_t kLargestDealt = 64;
+
 /// The largest matrices with which LAPACK takes longer to wake its threads than to solve.
 constexpr int64_t kLargestSubstituted = 32;
 
-/// Solves M x = b, or Mᵀ x = b, in place, where M = P L U in column order as LAPACK leaves it.
+/// The smallest matrices whose inverses LAPACK's functions for that make faster than solving for the identity.
+constexpr int64_t kLeastInverted = 192;
+
+/// Calls task(p) for all matrices of a stack.
+template <class Task>
+void for_each_matrix(int64_t count, int64_t n, const Task& task) {
+  if (n > kLargestDealt) {
+    for (int64_t p = 0; p < count; ++p) task(p);
+    return;
+  }
+  threads::parallel_ranges(count, problems_per_chunk(n * n * n / 4), [&](int64_t first, int64_t last) {
+    for (int64_t p = first; p < last; ++p) task(p);
+  });
+}
+
+/// One matrix of a stack and its factorization. The first pivot is 0 where that is Cholesky's.
 template <class T>
-void substitute(int64_t n, const T* lu, const int* pivots, bool transposed, T* x) {
+struct Factorized {
+  T* matrix;
+  int* pivots;
+
+  Factorized(T* matrices, T* pivots, int64_t p, int64_t n)
+      : matrix(matrices + p * n * n), pivots(reinterpret_cast<int*>(pivots) + p * n) {
+    static_assert(sizeof(int) <= sizeof(T), "a pivot takes the place of an element");
+  }
+  bool is_cholesky() const { return pivots[0] == 0; }
+};
+
+char lower = 'L';
+
+/// Whether a matrix may have a Cholesky factorization: it equals its transpose, and its diagonal is positive.
+template <class T>
+bool may_be_positive_definite(int64_t n, const T* matrix) {
+  for (int64_t i = 0; i < n; ++i) {
+    if (!(matrix[i * n + i] > 0)) return false;
+  }
+  for (int64_t block = 0; block < n; block += kTile) {
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = block; j < std::min(i, block + kTile); ++j) {
+        if (matrix[i * n + j] != matrix[j * n + i]) return false;
+      }
+    }
+  }
+  return true;
+}
+
+/// Tries Cholesky's factorization, which takes one triangle; if there is none restores that from the other.
+template <class T>
+bool factorize_symmetric(int64_t n, T* matrix) {
+  if (!may_be_positive_definite(n, matrix)) return false;
+  static thread_local Scratch scratch;
+  T* const diagonal = scratch.get<T>(size_t(n));
+  for (int64_t i = 0; i < n; ++i) diagonal[i] = matrix[i * n + i];
+  int order = int(n), info = 0;
+  lapack<T>.potrf(&lower, &order, matrix, &order, &info);
+  if (info == 0) return true;
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < i; ++j) matrix[j * n + i] = matrix[i * n + j];
+    matrix[i * n + i] = diagonal[i];
+  }
+  return false;
+}
+
+/// Throws if one of the matrices is singular.
+template <class T>
+void require_regular(int64_t count, int64_t n, T* matrices) {
+  for (int64_t p = 0; p < count; ++p, matrices += n * n) {
+    for (int64_t k = 0; k < n; ++k) {
+      if (matrices[k * n + k] == 0) throw SingularMatrix();
+    }
+  }
+}
+
+/// Solves M x = b, or Mᵀ x = b, in place, where M = P L U, or L Lᵀ, in column order as LAPACK leaves it.
+template <class T>
+void substitute(const Factorized<T>& factorized, bool transposed, int64_t n, T* x) {
   const auto& table = kernels::table<T>();
+  const T* M = factorized.matrix;
+  const int* pivots = factorized.pivots;
   auto subtract = [&](int64_t count, T factor, const T* column, T* from) {
     table.arithmetic.combine(count, T(1), from, 1, -factor, column, 1, from);
   };
-  if (transposed) {
-    for (int64_t k = 0; k < n; ++k) x[k] = (x[k] - table.reduce.dot(k, lu + k * n, x)) / lu[k * n + k];
-    for (int64_t k = n - 1; k-- > 0;) x[k] -= table.reduce.dot(n - 1 - k, lu + k * n + k + 1, x + k + 1);
+  auto product_below = [&](int64_t k) { return table.reduce.dot(n - 1 - k, M + k * n + k + 1, x + k + 1); };
+  if (factorized.is_cholesky()) {
+    for (int64_t k = 0; k < n; ++k) subtract(n - 1 - k, x[k] /= M[k * n + k], M + k * n + k + 1, x + k + 1);
+    for (int64_t k = n; k-- > 0;) x[k] = (x[k] - product_below(k)) / M[k * n + k];
+  } else if (transposed) {
+    for (int64_t k = 0; k < n; ++k) x[k] = (x[k] - table.reduce.dot(k, M + k * n, x)) / M[k * n + k];
+    for (int64_t k = n - 1; k-- > 0;) x[k] -= product_below(k);
     for (int64_t k = n; k-- > 0;) std::swap(x[k], x[pivots[k] - 1]);
   } else {
     for (int64_t k = 0; k < n; ++k) std::swap(x[k], x[pivots[k] - 1]);
-    for (int64_t k = 0; k + 1 < n; ++k) subtract(n - 1 - k, x[k], lu + k * n + k + 1, x + k + 1);
-    for (int64_t k = n; k-- > 0;) subtract(k, x[k] /= lu[k * n + k], lu + k * n, x);
+    for (int64_t k = 0; k + 1 < n; ++k) subtract(n - 1 - k, x[k], M + k * n + k + 1, x + k + 1);
+    for (int64_t k = n; k-- > 0;) subtract(k, x[k] /= M[k * n + k], M + k * n, x);
   }
+}
+
+/// Solves A x = b, or Aᵀ x = b, in place for `columns` right-hand sides.
+template <class T>
+void solve(const Factorized<T>& factorized, bool transposed, int64_t n, int64_t columns, T* x) {
+  if (n <= kLargestSubstituted) {
+    for (int64_t k = 0; k < columns; ++k) substitute(factorized, !transposed, n, x + k * n);
+    return;
+  }
+  int order = int(n), count = int(columns), info = 0;
+  char trans = transposed ? 'N' : 'T';
+  if (factorized.is_cholesky()) {
+    lapack<T>.potrs(&lower, &order, &count, factorized.matrix, &order, x, &order, &info);
+  } else {
+    lapack<T>.getrs(&trans, &order, &count, factorized.matrix, &order, factorized.pivots, x, &order, &info);
+  }
+}
+
+template <class T>
+void invert(const Factorized<T>& factorized, int64_t n, T* inverse) {
+  int order = int(n), info = 0;
+  if (n < kLeastInverted) {
+    std::fill_n(inverse, n * n, T(0));
+    for (int64_t k = 0; k < n; ++k) inverse[k * n + k] = 1;
+    return solve(factorized, true, n, n, inverse);
+  }
+  std::copy_n(factorized.matrix, n * n, inverse);
+  if (factorized.is_cholesky()) {
+    lapack<T>.potri(&lower, &order, inverse, &order, &info);
+    return run<T>(Mirror{.n = n, .ld = n}, {inverse});
+  }
+  constexpr int kBlock = 64;  // what LAPACK asks for
+  static thread_local Scratch scratch;
+  int work_size = order * kBlock;
+  lapack<T>.getri(&order, inverse, &order, factorized.pivots, scratch.get<T>(size_t(work_size)), &work_size, &info);
 }
 
 }  // namespace
 
 template <class T>
 void run(const Factorize& step, const Pointers<T>& at) {
-  static_assert(sizeof(int) <= sizeof(T), "a pivot takes the place of an element");
-  T* matrices = at[0];
-  int* pivots = reinterpret_cast<int*>(at[1]);
-  int n = int(step.n);
-  if (n == 0) return;
-  const int64_t grain = step.n > kLargestDealt ? step.count : problems_per_chunk(step.n * step.n * step.n);
-  threads::parallel_ranges(step.count, grain, [&](int64_t first, int64_t last) {
-    for (int64_t k = first; k < last; ++k) {
-      int info = 0;
-      lapack<T>.getrf(&n, &n, matrices + k * step.n * step.n, &n, pivots + k * step.n, &info);
+  if (step.n == 0) return;
+  for_each_matrix(step.count, step.n, [&](int64_t p) {
+    const Factorized<T> result(at[0], at[1], p, step.n);
+    int n = int(step.n), info = 0;
+    if (factorize_symmetric(step.n, result.matrix)) {
+      result.pivots[0] = 0;
+    } else {
+      lapack<T>.getrf(&n, &n, result.matrix, &n, result.pivots, &info);
     }
   });
 }
 
 template <class T>
 void run(const Determinant& step, const Pointers<T>& at) {
-  T* results = at[0];
-  const T* matrices = at[1];
-  const int* pivots = reinterpret_cast<const int*>(at[2]);
-  for (int64_t p = 0; p < step.count; ++p, matrices += step.n * step.n, pivots += step.n) {
+  for (int64_t p = 0; p < step.count; ++p) {
+    const Factorized<T> factorized(at[1], at[2], p, step.n);
+    const bool is_cholesky = step.n > 0 && factorized.is_cholesky();
     ScaledProduct<T> product;
     T sum_of_logarithms = 0, sign = 1;
     for (int64_t k = 0; k < step.n; ++k) {
-      const T u = matrices[k * step.n + k];
-      if (pivots[k] != k + 1) sign = -sign;
+      const T u = factorized.matrix[k * step.n + k];
       product.multiply(u);
-      sign *= u > 0 ? T(1) : u < 0 ? T(-1) : u;  // zero and NaN stay
       sum_of_logarithms += std::log(std::abs(u));
+      if (is_cholesky) {
+        product.multiply(u);
+        continue;
+      }
+      if (factorized.pivots[k] != k + 1) sign = -sign;
+      sign *= u > 0 ? T(1) : u < 0 ? T(-1) : u;  // zero and NaN stay
     }
-    T& result = results[p];
+    if (is_cholesky) sum_of_logarithms *= 2;
+    T& result = at[0][p];
     switch (step.op) {
       case expr::LinalgOp::Det:
         result = std::abs(product.value()) * sign;
@@ -103,32 +222,19 @@ void run(const Determinant& step, const Pointers<T>& at) {
 
 template <class T>
 void run(const Solve& step, const Pointers<T>& at) {
-  T *solutions = at[0], *matrices = at[1];
-  int* pivots = reinterpret_cast<int*>(at[2]);
-  int n = int(step.n), columns = int(step.columns), info = 0;
-  char trans = step.transposed ? 'N' : 'T';
-  if (n == 0 || columns == 0) return;
-  for (int64_t k = 0; k < step.count * step.n; ++k) {
-    if (matrices[k * step.n + k % step.n] == 0) throw SingularMatrix();
-  }
-  auto solve = [&](int64_t first, int64_t last) {
-    for (int64_t k = first; k < last; ++k) {
-      T* x = solutions + k * step.n;
-      if (step.identity) {
-        std::fill_n(x, step.n, T(0));
-        x[k % step.columns] = 1;
-      }
-      if (n > kLargestSubstituted) continue;
-      const int64_t p = k / step.columns;
-      substitute(step.n, matrices + p * step.n * step.n, pivots + p * step.n, !step.transposed, x);
-    }
-  };
-  threads::parallel_ranges(step.count * step.columns, problems_per_chunk(step.n * step.n), solve);
-  if (n <= kLargestSubstituted) return;
-  for (int64_t p = 0; p < step.count; ++p) {
-    lapack<T>.getrs(&trans, &n, &columns, matrices + p * step.n * step.n, &n, pivots + p * step.n,
-                    solutions + p * step.n * step.columns, &n, &info);
-  }
+  if (step.n == 0 || step.columns == 0) return;
+  require_regular(step.count, step.n, at[1]);
+  for_each_matrix(step.count, step.n, [&](int64_t p) {
+    solve({at[1], at[2], p, step.n}, step.transposed, step.n, step.columns, at[0] + p * step.n * step.columns);
+  });
+}
+
+template <class T>
+void run(const Invert& step, const Pointers<T>& at) {
+  if (step.n == 0) return;
+  require_regular(step.count, step.n, at[1]);
+  for_each_matrix(step.count, step.n,
+                  [&](int64_t p) { invert({at[1], at[2], p, step.n}, step.n, at[0] + p * step.n * step.n); });
 }
 
 template void run(const Factorize&, const Pointers<float>&);
@@ -137,5 +243,7 @@ template void run(const Determinant&, const Pointers<float>&);
 template void run(const Determinant&, const Pointers<double>&);
 template void run(const Solve&, const Pointers<float>&);
 template void run(const Solve&, const Pointers<double>&);
+template void run(const Invert&, const Pointers<float>&);
+template void run(const Invert&, const Pointers<double>&);
 
 }  // namespace matgrad::plan

@@ -113,7 +113,8 @@ struct RowReduction {
   std::array<Place, kMaxOperands> places{};
 };
 
-/// The triangular factorization, in place, of `count` n×n matrices; places are matrices and pivots.
+/// A triangular factorization, in place, of `count` n×n matrices: Cholesky's of those that are symmetric and positive
+/// definite, that with pivots of the others. Places are matrices and pivots.
 struct Factorize {
   static constexpr int operands = 2;
   int64_t count = 0, n = 0;
@@ -128,12 +129,19 @@ struct Determinant {
   std::array<Place, kMaxOperands> places{};
 };
 
-/// Solves A x = b, or Aᵀ x = b, in place for `columns` contiguous right-hand sides of every matrix; without right-hand
-/// sides of its own, for the columns of the identity, which gives (A⁻¹)ᵀ in rows. Places are x, factorization, pivots.
+/// Solves A x = b, or Aᵀ x = b, in place for `columns` contiguous right-hand sides of every matrix. Places are x,
+/// factorization, pivots.
 struct Solve {
   static constexpr int operands = 3;
   int64_t count = 0, n = 0, columns = 0;
-  bool transposed = false, identity = false;
+  bool transposed = false;
+  std::array<Place, kMaxOperands> places{};
+};
+
+/// The inverses of matrices. Places are inverses, factorization, pivots.
+struct Invert {
+  static constexpr int operands = 3;
+  int64_t count = 0, n = 0;
   std::array<Place, kMaxOperands> places{};
 };
 
@@ -165,7 +173,7 @@ struct Pass {
 
 /// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
 using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum,
-                          RowReduction, Factorize, Determinant, Solve, Pass>;
+                          RowReduction, Factorize, Determinant, Solve, Invert, Pass>;
 
 /// A step within passes: how many elements its operands move for each value of the streamed index, by level of pass.
 struct TiledStep {

@@ -89,11 +89,30 @@ def chain():
     return mg.compile([f, np.sum(f * x)], [x, y])
 
 
+def neighbours():
+    """Intermediate results that are read out of step with how they are made."""
+    x, A = mg.vector("x"), mg.matrix("A")
+    e, B = np.exp(x), np.tanh(A)
+    f = np.sum((e[1:] - e[:-1]) ** 2) + np.sum(e[::-1] * e) + np.sum(e[::2] ** 3)
+    return mg.compile(
+        [f, f.diff(x), e[1:] - e[:-1], e[5000:] * e[:5000], B + 2 * B.T, B[1:] * B[:-1], B * B[:, ::-1], B @ B], [x, A]
+    )
+
+
+def halves():
+    """An intermediate result of which one part is joined with another."""
+    x = mg.vector("x")
+    e = np.exp(x)
+    return mg.compile([e[5000:] * e[:5000]], [x])
+
+
 PROBLEMS = {
     "factorization": (factorization, [(700, 503), (700, 5), (5, 503)]),
     "mixture": (mixture, [(1001, 7), (3, 7), (3,)]),
     "regression": (regression, [(503, 13), (503,), (13,)]),
     "chain": (chain, [(100_003,), (100_003,)]),
+    "halves": (halves, [(10_000,)]),
+    "neighbours": (neighbours, [(10_000,), (150, 150)]),
 }
 each_problem = pytest.mark.parametrize("problem", PROBLEMS)
 
@@ -137,5 +156,12 @@ def test_there_are_passes_where_they_save_traffic(streaming, problem):
     streaming((0, 1000, 1000))
     make, shapes = PROBLEMS[problem]
     function = make()
-    names = {"factorization": "XUV", "mixture": "XMw", "regression": "Xyw", "chain": "xy"}[problem]
+    names = {
+        "factorization": "XUV",
+        "mixture": "XMw",
+        "regression": "Xyw",
+        "chain": "xy",
+        "neighbours": "xA",
+        "halves": "x",
+    }[problem]
     assert "tiles of" in str(function.plan(**dict(zip(names, shapes, strict=True))))

@@ -87,3 +87,45 @@ def test_pages_are_given_back(tmp_path):
     total, grown = measured(PROGRAM, path)
     assert total == 3999 * 1000
     assert grown < 1e6
+
+
+# Factorizes a mapped file; prints how much more memory is resident at most, and how far a gradient is off.
+FACTORIZATION = """
+m, n, r = map(int, sys.argv[3:])
+generator = np.random.default_rng(1)
+U, V = generator.standard_normal((m, r)), generator.standard_normal((r, n))
+X = np.load(sys.argv[1], mmap_mode="r")
+Xs, Us, Vs = mg.matrices("X U V")
+loss = np.sum((Xs - Us @ Vs) ** 2)
+compute = {
+    "compile": lambda: mg.compile([loss, loss.diff(Us), loss.diff(Vs)], [Xs, Us, Vs])(X, U, V)[1],
+    "captured": lambda: mg.value_and_grad(lambda U, V: np.sum((X - U @ V) ** 2), (0, 1))(U, V)[1][0],
+    "argument": lambda: mg.value_and_grad(lambda U, V, X: np.sum((X - U @ V) ** 2), (0, 1))(U, V, X)[1][0],
+}[sys.argv[2]]
+mg.grad(lambda U, V: np.sum((U @ V) ** 2))(np.ones((3, 2)), np.ones((2, 3)))
+before = resident()
+gradient = compute()
+some = slice(100, 110)
+used = peak() - before
+expected = -2 * (X[some] - U[some] @ V) @ V.T
+print(used, np.max(np.abs(gradient[some] - expected)) / np.max(np.abs(expected)))
+"""
+
+
+@pytest.fixture(scope="module", params=[(40_000, 900), (4_000, 9_000), (9_000, 4_001)], ids=str)
+def large_file(request, tmp_path_factory):
+    """A matrix of 288 MB, most of it zero, which takes no room on the disk."""
+    path = tmp_path_factory.mktemp("large") / "X.npy"
+    mapped = np.lib.format.open_memmap(path, "w+", shape=request.param)
+    mapped[100:105] = np.random.default_rng(0).standard_normal((5, request.param[1]))
+    mapped.flush()
+    return path, *request.param
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what is resident at the moment isn't known")
+@pytest.mark.parametrize("how", ["compile", "captured", "argument"])
+def test_a_file_is_factorized_in_little_memory(large_file, how):
+    path, m, n = large_file
+    used, error = measured(FACTORIZATION, path, how, m, n, 4)
+    assert error < 1e-11
+    assert used < 1.2e8

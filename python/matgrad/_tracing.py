@@ -25,16 +25,27 @@ class Input:
         self.node = node
         self.is_buffer = is_buffer  # whether the function itself writes to it
         self._array = array
-        self._value = array.copy()
+        self._value = array if _is_read_only_file(array) else array.copy()
 
     def is_current(self, array: NDArray[Any]) -> bool:
-        """Whether an array still is what it was."""
+        """Whether an array at the same place still is what it was."""
+        if self._value is self._array:
+            return True
         return np.array_equal(array, self._value, equal_nan=array.dtype.kind == "f")
 
     @property
     def source(self) -> NDArray[Any]:
         """What to read at every call: the array, or what it was if the function itself writes to it."""
         return self._value if self.is_buffer or not self.is_current(self._array) else self._array
+
+
+def _is_read_only_file(array: Any) -> bool:
+    """Whether an array is in a file that is mapped for reading: nobody can write to it, and it may be large."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return array.mode == "r"
+        array = array.base
+    return False
 
 
 class Tracing:

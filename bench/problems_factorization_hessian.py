@@ -23,8 +23,9 @@ from bench.peers import (
     ours_as,
     tensorgrad,
     torch,
+    transformed,
 )
-from bench.problems_factorization import factors, in_tensorgrad
+from bench.problems_factorization import factors, in_tensorgrad, loss
 from bench.problems_quadratic import unwritten
 from matgrad.closed_form import factorization_gradient, factorization_hessian
 
@@ -59,7 +60,12 @@ def product(n: int, m: int, k: int, dtype: str = "float64") -> Iterator[Implemen
         G = syrk(2.0, U.T)
         return symm(1.0, G, v.reshape(k, m).T, side=1).T.reshape(-1)
 
+    symbols = mg.matrices("X U V")
+    derived = loss(*symbols).diff(symbols[2], symbols[2])
+    hessian = mg.hessian(loss, 2, structured=True)
     yield ours_as("closed_form.factorization_hessian @ v", lambda U, v: factorization_hessian(U, m) @ v, U, v)
+    yield transformed("diff, structured @ v", lambda U, V, v: derived.structured(U=U, V=V) @ v, U, V, v)
+    yield transformed("hessian structured @ v", lambda X, U, V, v: hessian(X, U, V) @ v, X, U, V, v)
     yield by_numpy("Gram matrix, product", by_dot, U, v)
     yield by_numpy("Gram matrix, product, scaled last", scaled_last, U, v)
     yield by_numpy("two thin products", two_thin_products, U, v)
@@ -194,7 +200,20 @@ def newton_step(n: int, m: int, k: int, dtype: str = "float64") -> Iterator[Impl
     def by_closed_form(X, U, V):
         return V - factorization_hessian(U, m).solve(factorization_gradient(X, U, V)[1])
 
+    symbols = mg.matrices("X U V")
+    f = loss(*symbols)
+    gradient, second = f.diff(symbols[2]).compile(*symbols), f.diff(symbols[2], symbols[2])
+    hessian, first = mg.hessian(loss, 2, structured=True), mg.grad(loss, 2)
+
+    def derived(X, U, V):
+        return V - second.structured(U=U, V=V).solve(gradient(X, U, V))
+
+    def traced(X, U, V):
+        return V - hessian(X, U, V).solve(first(X, U, V))
+
     yield ours_as("closed_form.factorization_hessian, solve", by_closed_form, X, U, V)
+    yield transformed("diff, structured, solve", derived, X, U, V)
+    yield transformed("hessian structured, solve", traced, X, U, V)
     yield by_numpy("normal equations", normal_equations, X, U, V)
     yield by_numpy("textbook", residual, X, U, V)
     yield by_numpy("cho_solve", cholesky, X, U, V)
@@ -235,10 +254,8 @@ def newton_step(n: int, m: int, k: int, dtype: str = "float64") -> Iterator[Impl
         yield by_autograd("hessian, solve", step, V, U, X)
     if tensorgrad and m <= 200:
         _, V_, value = in_tensorgrad()
-        first = value.grad(V_, {"r": "r1", "m": "m1"})
-        program = by_tensorgrad(
-            [first, first.grad(V_, {"r": "r2", "m": "m2"})], {"n": n, "m": m, "r": k}, X=X, U=U, V=V
-        )
+        once = value.grad(V_, {"r": "r1", "m": "m1"})
+        program = by_tensorgrad([once, once.grad(V_, {"r": "r2", "m": "m2"})], {"n": n, "m": m, "r": k}, X=X, U=U, V=V)
 
         def solved(*tensors):
             g, H = program.call(*tensors)

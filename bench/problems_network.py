@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,11 +29,13 @@ LAYERS = 10
 
 
 def network(n: int, dtype: str) -> tuple[np.ndarray, ...]:
-    """Return the weights of ten layers that keep the scale of what passes, a target and an input."""
+    """Return the weights of ten layers, a target and an input."""
     generator = np.random.default_rng(n)
     weights = [np.sqrt(2 / n) * (generator.standard_normal((n, n)) + 0.3) for _ in range(LAYERS)]
-    target = np.eye(n)[0]
-    return tuple(array.astype(dtype) for array in (*weights, target, 0.3 * np.abs(generator.standard_normal(n))))
+    x = np.abs(generator.standard_normal(n))
+    # The outputs are proportional to x: of order one, so that the softmax isn't a single one.
+    x /= functools.reduce(lambda h, weight: np.maximum(weight @ h, 0), weights, x).max()
+    return tuple(array.astype(dtype) for array in (*weights, np.eye(n)[0], x))
 
 
 def loss(W: Any, *rest: Any) -> Any:

@@ -83,6 +83,11 @@ def compiled(results: Any, symbols: Sequence[mg.Expr], *arguments: Any, out: Any
     return Implementation(OURS, "compile out=", lambda *operands: function(*operands, out=out), arguments)
 
 
+def mapped(results: Any, symbols: Sequence[mg.Expr], *arguments: Any) -> Implementation:
+    """Return expressions, or one, compiled as a function of the symbols and called for a stack of arguments."""
+    return Implementation(OURS, "compile, map", mg.compile(results, symbols).map, arguments)
+
+
 def transformed(label: str, function: Callable[..., Any], *arguments: Any) -> Implementation:
     """Return what one of our transforms made of a NumPy function."""
     return Implementation(OURS, label, function, arguments)

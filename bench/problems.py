@@ -289,9 +289,9 @@ STACKS = (
         stack.quadratic_gradients,
         {"count": 7, "n": 3},
         [
-            ({"count": 100, "n": 8},),
-            ({"count": 10_000, "n": 8}, AtLeast(2, "jax"), AtLeast(2)),
-            ({"count": 1000, "n": 64},),
+            ({"count": 100, "n": 8}, OWN),
+            ({"count": 10_000, "n": 8}, AtLeast(2, "jax"), AtLeast(2), OWN),
+            ({"count": 1000, "n": 64}, OWN),
         ],
         lambda count, n: Work(flops=4 * count * n * n, read=count * n * n),
     ),
@@ -299,8 +299,22 @@ STACKS = (
         "stack of log-sum-exp Hessians",
         stack.logsumexp_hessians,
         {"count": 7, "n": 3},
-        [({"count": 100, "n": 8},), ({"count": 10_000, "n": 8},), ({"count": 1000, "n": 64},)],
+        [({"count": count, "n": n}, OWN) for count, n in ((100, 8), (10_000, 8), (1000, 64))],
         lambda count, n: Work(flops=count * n * n, write=count * n * n),
+    ),
+    *rows(
+        "stack of least squares, value + gradients",
+        stack.least_squares,
+        {"count": 7, "n": 4, "d": 3},
+        [(size,) for size in sizes_of(count=(100, 10_000, 1000), n=(20, 20, 100), d=(4, 4, 30))],
+        lambda count, n, d: Work(flops=4 * count * n * d, read=count * n * d),
+    ),
+    *rows(
+        "stack of Gaussian likelihoods by Σ",
+        stack.gaussians,
+        {"count": 7, "d": 3},
+        [(size,) for size in sizes_of(count=(100, 10_000, 1000), d=(4, 4, 32))],
+        lambda count, d: Work(flops=5 * count * d**3, read=2 * count * d * d, write=count * d * d),
     ),
 )
 DERIVING = (

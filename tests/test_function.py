@@ -280,7 +280,7 @@ def test_any_layout_gives_the_same_result():
     for same in (np.asfortranarray(a), misaligned, read_only, spread, a[::-1][::-1], a.astype(">f8"), a.tolist()):
         np.testing.assert_allclose(function(same, c), expected, rtol=1e-14, atol=1e-14)  # sums may be in another order
     repeated = np.broadcast_to(np.arange(6.0), (6, 6))
-    np.testing.assert_array_equal(function(repeated, c), function(repeated.copy(), c))
+    np.testing.assert_allclose(function(repeated, c), function(repeated.copy(), c), rtol=1e-14, atol=1e-14)
 
 
 def test_precisions_promote_as_in_numpy():

@@ -112,24 +112,69 @@ void run_tiles(const Loop& middle, const Loop& inner, int64_t width, int operand
   }
 }
 
+/// The longest rows of which several make one call of a kernel.
+constexpr int64_t kShortRow = 64;
+
+/// Runs the last two loops of a nest, of which the inner one is short, several rows at a time. What isn't contiguous
+/// along both is copied.
+template <class T, class Row>
+void run_short_rows(int64_t rows, const Loop& middle, const Loop& inner, int operands, const Pointers<T>& base,
+                    const Row& row) {
+  alignas(64) T gathered[kMaxOperands][kGathered];
+  const int64_t width = inner.length, height = kGathered / width;
+  for (int64_t first = 0; first < rows; first += height) {
+    const int64_t count = std::min(height, rows - first);
+    Pointers<T> at = base;
+    Steps steps{};
+    bool scatters = false;
+    for (size_t k = 0; k < size_t(operands); ++k) {
+      const int64_t down = middle.strides[k], along = inner.strides[k];
+      T* const from = at[k] += first * down;
+      if (k > 0 && down == 0 && along == 0) continue;
+      steps[k] = 1;
+      if (along == 1 && down == width) continue;
+      at[k] = gathered[k];
+      scatters |= k == 0;
+      for (int64_t i = 0; i < count && k > 0; ++i) {
+        for (int64_t j = 0; j < width; ++j) gathered[k][i * width + j] = from[i * down + j * along];
+      }
+    }
+    row(count * width, at, steps);
+    for (int64_t i = 0; i < count && scatters; ++i) {
+      T* const to = base[0] + (first + i) * middle.strides[0];
+      for (int64_t j = 0; j < width; ++j) to[j * inner.strides[0]] = gathered[0][i * width + j];
+    }
+  }
+}
+
 /// Runs all loops of a nest: row(n, pointers, steps) as in run_row. If `tiled`, the last two run in tiles.
 template <class T, class Row>
 void run_nest(const Nest& nest, bool tiled, int operands, const Pointers<T>& base, const Row& row) {
   if (nest.empty()) return row(1, base, Steps{});
   const Loop& inner = nest.back();
-  const size_t depth = nest.size() - (tiled ? 2 : 1);
-  const int64_t width = tiled ? kTile : kElementsPerChunk;
-  if (depth == 0 && !tiled && inner.length <= width) return run_row(inner.length, operands, base, inner.strides, row);
-  const int64_t pieces = (inner.length + width - 1) / width, items = iterations(nest, depth) * pieces;
-  const int64_t grain = problems_per_chunk(std::min(inner.length, width) * (tiled ? nest[depth].length : 1));
+  const bool is_short = !tiled && nest.size() > 1 && inner.length <= kShortRow;
+  const size_t depth = nest.size() - (tiled || is_short ? 2 : 1);
+  // The loop that is cut: short rows are cut between rows.
+  const Loop& cut = is_short ? nest[depth] : inner;
+  const int64_t width = tiled      ? kTile
+                        : is_short ? kElementsPerChunk / std::max<int64_t>(1, inner.length)
+                                   : kElementsPerChunk;
+  if (depth == 0 && nest.size() == 1 && inner.length <= width) {
+    return run_row(inner.length, operands, base, inner.strides, row);
+  }
+  const int64_t pieces = (cut.length + width - 1) / width, items = iterations(nest, depth) * pieces;
+  const int64_t across = tiled ? nest[depth].length : is_short ? inner.length : 1;
+  const int64_t grain = problems_per_chunk(std::min(cut.length, width) * across);
   threads::parallel_ranges(items, grain, [&](int64_t first, int64_t last) {
     Odometer<T> outer(nest, depth, base, first / pieces);
     for (int64_t item = first, piece = first % pieces; item < last; ++item) {
-      const int64_t begin = piece * width, count = std::min(width, inner.length - begin);
+      const int64_t begin = piece * width, count = std::min(width, cut.length - begin);
       Pointers<T> at = outer.pointers();
-      for (size_t k = 0; k < kMaxOperands; ++k) at[k] += begin * inner.strides[k];
+      for (size_t k = 0; k < kMaxOperands; ++k) at[k] += begin * cut.strides[k];
       if (tiled) {
         run_tiles(nest[depth], inner, count, operands, at, row);
+      } else if (is_short) {
+        run_short_rows(count, nest[depth], inner, operands, at, row);
       } else {
         run_row(count, operands, at, inner.strides, row);
       }

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "bindings/recycling.h"
+
 namespace matgrad::bindings {
 
 std::string to_string(Shape shape) {
@@ -113,11 +115,22 @@ py::object new_array(const char* function, Shape shape) {
   require_memory(function, "the result", shape, sizeof(T),
                  "; .structured(...) keeps a derivative without expanding it");
   const auto& api = py::detail::npy_api::get();
-  PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(py::dtype::num_of<T>()),
-                                              int(shape.size()), reinterpret_cast<const Py_intptr_t*>(shape.data()),
-                                              nullptr, nullptr, 0, nullptr);
-  if (array == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(array);
+  auto array_at = [&](void* data, int flags) {
+    PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(py::dtype::num_of<T>()),
+                                                int(shape.size()), reinterpret_cast<const Py_intptr_t*>(shape.data()),
+                                                nullptr, data, flags, nullptr);
+    if (array == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(array);
+  };
+  size_t bytes = sizeof(T);
+  for (int64_t length : shape) bytes *= size_t(length);
+  if (bytes < kLeastRecycled) return array_at(nullptr, 0);
+  RecycledMemory memory = recycled_memory(bytes);
+  const py::object array =
+      array_at(memory.begin, py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_ |
+                                 py::detail::npy_api::NPY_ARRAY_WRITEABLE_);
+  if (api.PyArray_SetBaseObject_(array.ptr(), memory.owner.release().ptr()) != 0) throw py::error_already_set();
+  return array;
 }
 
 template py::object new_array<float>(const char*, Shape);

@@ -195,10 +195,12 @@ class BufferNames {
     return std::string("t").append(std::to_string(known->second));
   }
 
-  /// "x, y → z": the first place is the result.
-  std::string of_operands(const Place* places, int count) {
+  /// "x, y → z": the first place is the result; place `unread` isn't an operand.
+  std::string of_operands(const Place* places, int count, int unread) {
     std::string text;
-    for (int k = 1; k < count; ++k) text.append(k == 1 ? "" : ", ").append(of(places[k]));
+    for (int k = 1; k < count; ++k) {
+      if (k != unread) text.append(k == 1 ? "" : ", ").append(of(places[k]));
+    }
     return text + (text.empty() ? "→ " : " → ") + of(places[0]);
   }
 
@@ -220,8 +222,10 @@ void add_rows(std::vector<Row>& rows, const Step& step, double times, const std:
   }
   Row& row = rows.emplace_back();
   std::tie(row.kernel, row.sizes) = std::visit(NameOf{}, step);
-  row.operands =
-      std::visit([&](const auto& known) { return buffers.of_operands(known.places.data(), known.operands); }, step);
+  const auto* product = std::get_if<MatrixProduct>(&step);
+  const int unread = product && product->shift == 0 ? 3 : 0;
+  row.operands = std::visit(
+      [&](const auto& known) { return buffers.of_operands(known.places.data(), known.operands, unread); }, step);
   row.where = where;
   row.cost = cost(step);
   row.cost.flops *= times;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <optional>
 
 #include "plan/lower.h"
 
@@ -21,10 +22,11 @@ class Contractor {
   Contractor(Lowering& lowering, Product product)
       : lowering_(lowering),
         lengths_(std::move(product.lengths)),
-        tensors_(std::move(product.factors)),
         scale_(product.coefficient),
         result_(std::move(product.result)),
-        is_final_(product.is_final) {}
+        is_final_(product.is_final) {
+    for (auto& factor : product.factors) tensors_.push_back({std::move(factor)});
+  }
 
   void run() {
     const Set wanted = result_.labels();
@@ -53,7 +55,12 @@ class Contractor {
       const std::string name = key(members, keeps);
       const std::vector<int> appearing = canonical(members).second;  // in another order once factors are stored
       const auto known = lowering_.contractions.find(name);
-      if (known != lowering_.contractions.end()) {
+      if (is_absorbed(order, k, keeps)) {
+        const bool swap = tensor(left).labels() != keeps;
+        Tensor& scaled = tensor(swap ? right : left);
+        add(scaled, members);
+        tensors_.back().diagonal = tensor(swap ? left : right);
+      } else if (known != lowering_.contractions.end()) {
         add(recalled(known->second, members), members);
       } else if (fits) {
         contract(tensor(left), tensor(right), keeps, scale_, &result_);
@@ -70,11 +77,37 @@ class Contractor {
 
  private:
   using Factor = Product::Factor;
+  /// A factor, or what was contracted; if it has a diagonal, its product with that, which isn't stored.
+  struct Tensor : Factor {
+    std::optional<Operand> diagonal{};
+  };
 
-  Factor& tensor(int k) { return tensors_[size_t(k)]; }
+  Tensor& tensor(int k) { return tensors_[size_t(k)]; }
   void add(const Operand& made, Set members) {
-    tensors_.push_back({made, {}});
+    tensors_.push_back({{made, {}}});
     members_.push_back(members);
+  }
+
+  /// Whether contraction k, which keeps these labels, scales one tensor by the other, and that scaling is part of the
+  /// product of matrices that comes next, over the scaled label.
+  bool is_absorbed(const std::vector<Contraction>& order, size_t k, Set keeps) {
+    const auto [left, right] = order[k];
+    const Set either = tensor(left).labels() | tensor(right).labels();
+    const Set diagonal = tensor(left).labels() & tensor(right).labels();
+    if (either != keeps || (tensor(left).labels() != either && tensor(right).labels() != either)) return false;
+    const auto made = int(tensors_.size());
+    const auto next = std::find_if(order.begin() + ptrdiff_t(k), order.end(),
+                                   [&](const auto& later) { return later.left == made || later.right == made; });
+    if (next == order.end()) return false;
+    const int partner = next->left == made ? next->right : next->left;
+    if (partner >= made) return false;
+    for (int stored : {left, right, partner}) {
+      if (tensor(stored).deferred || tensor(stored).diagonal) return false;
+    }
+    const Set other = tensor(partner).labels();
+    const Set members = members_[size_t(left)] | members_[size_t(right)] | members_[size_t(partner)];
+    const Set stays = next + 1 == order.end() ? result_.labels() : kept(members);
+    return (diagonal & ~other) == 0 && (diagonal & ~stays) != 0 && (either & ~other) != 0 && (other & ~either) != 0;
   }
 
   /// The last tensor becomes the result.
@@ -205,7 +238,10 @@ class Contractor {
   // --- Steps ---
 
   /// scale Σ a b over the labels that aren't kept, written to `target`, or to a new buffer if that is null.
-  Operand contract(Factor& a, Factor& b, Set keeps, double scale, const Operand* target) {
+  Operand contract(Tensor& a, Tensor& b, Set keeps, double scale, const Operand* target) {
+    if (a.diagonal || b.diagonal) {
+      return matrix_product(a, b, a.diagonal ? &*a.diagonal : &*b.diagonal, keeps, scale, target);
+    }
     if (a.deferred && b.deferred) exist(a);
     for (bool swap : {false, true}) {
       Factor &matrix = swap ? b : a, &other = swap ? a : b;
@@ -223,7 +259,7 @@ class Contractor {
     exist(b);
     const Set left = a.labels() & ~b.labels(), right = b.labels() & ~a.labels();
     const Set summed = (a.labels() | b.labels()) & ~keeps;
-    if (summed != 0 && left != 0 && right != 0) return matrix_product(a, b, keeps, scale, target);
+    if (summed != 0 && left != 0 && right != 0) return matrix_product(a, b, nullptr, keeps, scale, target);
     Operand result;
     if (target == nullptr) {
       const bool a_first = size(a.labels()) >= size(b.labels());
@@ -268,7 +304,9 @@ class Contractor {
     lowering_.emit(step);
   }
 
-  Operand matrix_product(Operand a, Operand b, Set keeps, double scale, const Operand* target) {
+  /// As `contract`, with factors that both have labels of their own; `diagonal` is one more factor, or null.
+  Operand matrix_product(Operand a, Operand b, const Operand* diagonal, Set keeps, double scale,
+                         const Operand* target) {
     const Set batch = a.labels() & b.labels() & keeps, summed = a.labels() & b.labels() & ~keeps;
     Set left = a.labels() & ~b.labels(), right = b.labels() & ~a.labels();
     auto swap = [&] {
@@ -281,7 +319,7 @@ class Contractor {
       result = *target;
       if (contiguous_label(result, left) >= 0) swap();
       if (contiguous_label(result, right) < 0) {
-        const Operand product = matrix_product(a, b, keeps, scale, nullptr);
+        const Operand product = matrix_product(a, b, diagonal, keeps, scale, nullptr);
         lowering_.emit({.op = RowOp::Scale}, lengths_, {&result, &product});
         return result;
       }
@@ -301,11 +339,14 @@ class Contractor {
       });
       return longest;
     };
+    const Operand none{{}, std::vector<int64_t>(lengths.size(), 0)}, &d = diagonal ? *diagonal : none;
     const Set rows = join_labels(lengths, left, {&result, &a}), columns = join_labels(lengths, right, {&result, &b});
-    const Set inner = join_labels(lengths, summed, {&a, &b}), outer = join_labels(lengths, batch, {&result, &a, &b});
+    const Set inner = join_labels(lengths, summed, {&a, &b, &d});
+    const Set outer = join_labels(lengths, batch, {&result, &a, &b, &d});
     const int column = contiguous_label(result, columns);
     const int row = longest(rows), k = longest(inner);
-    MatrixProduct step{.rows = lengths[size_t(row)],
+    MatrixProduct step{.operands = diagonal ? 5 : 3,
+                       .rows = lengths[size_t(row)],
                        .columns = lengths[size_t(column)],
                        .k = lengths[size_t(k)],
                        .ldc = result.strides[size_t(row)],
@@ -313,19 +354,43 @@ class Contractor {
                        .a_column = a.strides[size_t(k)],
                        .b_row = b.strides[size_t(k)],
                        .b_column = b.strides[size_t(column)],
+                       .ldd = diagonal ? result.strides[size_t(row)] : 0,
+                       .d_step = d.strides[size_t(k)],
                        .scale = scale,
                        .places = {result.place, a.place, b.place}};
+    if (diagonal) step.places[3] = result.place, step.places[4] = d.place;
     const Set loops = outer | (rows & ~bit(row)) | (columns & ~bit(column));
-    step.batch = make_nest(lengths, by_descending_stride(result, loops), {&result, &a, &b});
-    step.summed = make_nest(lengths, by_descending_stride(a, inner & ~bit(k)), {&result, &a, &b});
+    const Operands operands = diagonal ? Operands{&result, &a, &b, &result, &d} : Operands{&result, &a, &b};
+    step.batch = make_nest(lengths, by_descending_stride(result, loops), operands);
+    step.summed = make_nest(lengths, by_descending_stride(a, inner & ~bit(k)), operands);
+    step.symmetric = is_symmetric(step);
     lowering_.emit(step);
+    if (step.symmetric) lowering_.emit(mirror(step));
     return result;
+  }
+
+  /// Whether a product is that of a matrix and its transpose, and large enough to be computed by half, or with a
+  /// diagonal, so that entries (i, j) and (j, i) would be rounded differently.
+  static bool is_symmetric(const MatrixProduct& step) {
+    constexpr int64_t kSmallest = 64;
+    const auto is_alike = [](const Nest& nest) {
+      return std::ranges::all_of(nest, [](const Loop& loop) { return loop.strides[1] == loop.strides[2]; });
+    };
+    return step.rows == step.columns && (step.rows >= kSmallest || step.operands == 5) &&
+           step.places[1] == step.places[2] && step.a_row == step.b_column && step.a_column == step.b_row &&
+           is_alike(step.batch) && is_alike(step.summed);
+  }
+
+  static Mirror mirror(const MatrixProduct& step) {
+    Mirror mirror{.n = step.rows, .ld = step.ldc, .places = {step.places[0]}, .batch = step.batch};
+    for (Loop& loop : mirror.batch) loop.strides = {loop.strides[0]};
+    return mirror;
   }
 
   Lowering& lowering_;
   const Lengths lengths_;
-  std::vector<Factor> tensors_;  ///< the factors, and then what was contracted
-  std::vector<Set> members_{};   ///< the factors that each of them is made of
+  std::vector<Tensor> tensors_{};  ///< the factors, and then what was contracted
+  std::vector<Set> members_{};     ///< the factors that each of them is made of
   double scale_;
   const Operand result_;
   const bool is_final_;

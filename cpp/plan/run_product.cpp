@@ -50,7 +50,9 @@ Cuts cuts_of(const MatrixProduct& step, int64_t products, int64_t outer) {
       break;
     }
   }
-  return {Cut(step.rows, rows, 12), Cut(step.columns, columns, 32), Cut(step.k, terms, 1)};
+  // Rows of whole register tiles, columns of whole registers; tiles on the diagonal of a symmetric C are square.
+  if (step.symmetric) rows = columns = std::max(rows, columns);
+  return {Cut(step.rows, rows, step.symmetric ? 32 : 12), Cut(step.columns, columns, 32), Cut(step.k, terms, 1)};
 }
 
 template <class T>

@@ -25,7 +25,14 @@ _SECONDS = 0.5
 _MEMORY = 1 << 28
 _ALIGNMENT = 4096
 _GEMM_SIZE = 2000
-_PACKAGES = ("matgrad", "numpy", "scipy", "jax", "jaxlib", "torch", "autograd")
+_PACKAGES = ("matgrad", "numpy", "scipy", "jax", "jaxlib", "torch", "autograd", "tensorgrad")
+#: What a library installs besides NumPy and SciPy.
+_INSTALLED = {
+    "matgrad": ("matgrad",),
+    "JAX": ("jax", "jaxlib", "ml_dtypes", "opt_einsum"),
+    "PyTorch": ("torch", "sympy", "mpmath", "networkx"),
+    "autograd": ("autograd",),
+}
 
 
 def cores() -> int:
@@ -52,6 +59,23 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def installed_megabytes() -> dict[str, float]:
+    """Return the sizes of the libraries that are installed, of their dependencies all but NumPy and SciPy."""
+
+    def size(package: str) -> int:
+        files = importlib.metadata.files(package) or ()
+        paths = {Path(str(file.locate())) for file in files}
+        return sum(path.stat().st_size for path in paths if path.suffix != ".pyc" and path.is_file())
+
+    sizes = {}
+    for library, packages in _INSTALLED.items():
+        try:
+            sizes[library] = sum(map(size, packages)) / 1e6
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return sizes
 
 
 def blas() -> str:
@@ -184,6 +208,7 @@ def description() -> dict[str, Any]:
         "cores": cores(),
         "versions": versions(),
         "BLAS": blas(),
+        "installed MB": installed_megabytes(),
         "matgrad ISA": matgrad.active_isa(),
         "matgrad threads": matgrad.get_num_threads(),
         "compiler of Python": platform.python_compiler(),

@@ -14,6 +14,8 @@ from bench.peers import OURS, PEERS
 from bench.run import seconds_to_text
 
 _TITLES = {name: name for name in PEERS} | {"numpy": "NumPy, SciPy", "jax": "JAX", "torch": "PyTorch"}
+#: The largest that ours may be, dependencies aside.
+LARGEST_MEGABYTES = 10
 _VERDICTS = {True: "yes", False: "**no**", None: "?"}
 
 
@@ -106,6 +108,14 @@ def totals_text(sums: dict[str, Any]) -> list[str]:
     return lines
 
 
+def installed_text(megabytes: dict[str, float]) -> str:
+    """Say how large libraries are, and whether ours is as small as asked for."""
+    sizes = ", ".join(f"{name} {size:.3g} MB" for name, size in megabytes.items())
+    if OURS not in megabytes:
+        return sizes
+    return f"{sizes}; target {OURS} < {LARGEST_MEGABYTES} MB: {_VERDICTS[megabytes[OURS] < LARGEST_MEGABYTES]}"
+
+
 def limits_table(limits: dict[str, Any]) -> list[str]:
     """Return the table of the machine's measured limits."""
     groups = [name for name in ("one core", "all cores") if name in limits]
@@ -127,6 +137,8 @@ def markdown(result: dict[str, Any], plot: str | None) -> str:
         f"{result['date']} · {machine['processor']}, {machine['cores']} cores · {versions} · {machine['BLAS']} · "
         f"kernels for {machine['matgrad ISA']} · {result['rounds']} rounds, load before {result['load before']:.1f} · "
         f"absent: {', '.join(result['absent']) or 'none'}",
+        "",
+        f"Installed: {installed_text(machine['installed MB'])}.",
         "",
         "Times are minima; *ratio* is the fastest peer's over ours; bench/README.md says how they are formed.",
         "",

@@ -175,6 +175,14 @@ def test_the_limits_of_the_machine_are_measured(monkeypatch, compiler):
     assert all(rate > 0 for rate in limits["all cores"].values())
 
 
+def test_the_sizes_of_installed_libraries_are_reported():
+    sizes = machine.installed_megabytes()
+    assert all(size > 0 for size in sizes.values())
+    assert report.installed_text({"matgrad": 4.2, "JAX": 370.0}).endswith("JAX 370 MB; target matgrad < 10 MB: yes")
+    assert report.installed_text({"matgrad": 11.0}).endswith("**no**")
+    assert report.installed_text({}) == ""
+
+
 def test_the_expanded_factorization_loss_loses_digits_near_a_fit():
     generator = np.random.default_rng(0)
     U, V, E = (generator.standard_normal(shape) for shape in ((30, 3), (3, 20), (30, 20)))

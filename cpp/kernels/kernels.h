@@ -113,6 +113,8 @@ struct ReduceKernels {
   T (*maximum)(int64_t n, const T* x);
   /// Σ_j exp(x[j] − m).
   SumOfExponentials<T> (*sum_exp)(int64_t n, const T* x, T m);
+  /// Adds the terms exp(x[i] − m[i]) of n such sums.
+  void (*add_exp)(int64_t n, const T* x, const T* m, T* others, T* equal);
   /// out = exp(x − m); returns Σ_j out[j].
   T (*exp)(int64_t n, const T* x, T m, T* out);
   /// x[j] *= factor.

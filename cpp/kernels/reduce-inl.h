@@ -93,6 +93,19 @@ SumOfExponentials<T> sum_exp(int64_t n, const T* x, T m) {
   return {others, sum_lanes<T>(equal)};
 }
 
+/// See ReduceKernels::add_exp.
+template <class T>
+void add_exp(int64_t n, const T* x, const T* m, T* others, T* equal) {
+  constexpr int64_t L = kLanes<T>;
+  for (int64_t j = 0; j < n; j += L) {
+    const int64_t count = n - j < L ? n - j : L;
+    const Vec<T> exponent = load_block(x + j, count) - load_block(m + j, count);
+    const Mask<T> is_equal = exponent == T(0);
+    store_block(equal + j, load_block(equal + j, count) + select<T>(is_equal, broadcast(T(1)), Vec<T>{}), count);
+    store_block(others + j, load_block(others + j, count) + select<T>(is_equal, Vec<T>{}, exp<T>(exponent)), count);
+  }
+}
+
 /// See ReduceKernels::exp.
 template <class T>
 T exp_and_sum(int64_t n, const T* x, T m, T* out) {
@@ -127,6 +140,7 @@ constexpr ReduceKernels<T> reduce_kernels() {
           .difference = difference<T>,
           .maximum = maximum<T>,
           .sum_exp = sum_exp<T>,
+          .add_exp = add_exp<T>,
           .exp = exp_and_sum<T>,
           .multiply = multiply<T>,
           .divide = divide<T>};

@@ -58,7 +58,13 @@ struct References {
       axis.is_whole |= axis.summed && has_shift && step.places[3] != step.places[0];
     }
   }
-  void operator()(RowReduction& step) { found.push_back({&step.count, {}, {step.count, {1, step.length}}}); }
+  void operator()(SymmetricProduct& step) { add_nest(found, step.batch, false); }
+  void operator()(SymmetricSum& step) { add_nest(found, step.batch, false); }
+  void operator()(RowReduction& step) {
+    add_nest(found, step.reduced, false);
+    for (Reference& reference : found) reference.values.is_whole = true;
+    add_nest(found, step.kept, false);
+  }
   template <class Other>
   void operator()(Other&) {}
 };

@@ -89,8 +89,9 @@ struct CostOf {
     return {iterations(step.batch) * n * n * (1 + scaling(step.scale)), n * n * elements_of_all({&step.batch}, 2)};
   }
   Cost operator()(const RowReduction& step) const {
-    const double all = double(step.count) * double(step.length);
-    return {step.reduction == expr::Reduction::LogSumExp ? 2 * all : all, all + double(step.count)};
+    const double all = iterations(step.kept) * iterations(step.reduced);
+    return {step.reduction == expr::Reduction::LogSumExp ? 2 * all : all,
+            elements({&step.kept}, 0) + elements({&step.kept, &step.reduced}, 1)};
   }
   Cost operator()(const Factorize& step) const {
     const double n = double(step.n), count = double(step.count);
@@ -166,7 +167,7 @@ struct NameOf {
   }
   Name operator()(const RowReduction& step) const {
     static constexpr const char* kNames[] = {"max", "min", "prod", "logsumexp"};
-    return {kNames[size_t(step.reduction)], stack(std::to_string(step.count), std::to_string(step.length))};
+    return {kNames[size_t(step.reduction)], stack(joined(step.kept), joined(step.reduced))};
   }
   Name operator()(const Factorize& step) const { return {"factorize", matrices(step.count, step.n, step.n)}; }
   Name operator()(const Determinant& step) const { return {"determinant", matrices(step.count, step.n, step.n)}; }

@@ -177,24 +177,45 @@ View Lowering::lower_map(const Map& map, Shape shape) {
 }
 
 View Lowering::lower_reduce(const Reduce& reduce, Shape shape) {
-  const View operand = view(reduce.operand);
-  std::vector<int> order;
-  int64_t length = 1;
+  View operand = view(reduce.operand);
+  std::vector<int> kept, reduced;
   for (int axis = 0; axis < int(operand.shape.size()); ++axis) {
-    if (reduce.axes.find(char(axis)) == Labels::npos) order.push_back(axis);
+    (reduce.axes.find(char(axis)) == Labels::npos ? kept : reduced).push_back(axis);
   }
-  for (char axis : reduce.axes) {
-    order.push_back(axis);
-    length *= operand.shape[size_t(axis)];
-  }
-  const int64_t count = element_count(shape);
   const bool has_identity = reduce.reduction == Reduction::Prod || reduce.reduction == Reduction::LogSumExp;
-  if (length == 0 && count > 0 && !has_identity) {
+  const bool is_empty = std::ranges::any_of(reduced, [&](int axis) { return operand.shape[size_t(axis)] == 0; });
+  if (is_empty && element_count(shape) > 0 && !has_identity) {
     throw ShapeError(std::string("the ") + (reduce.reduction == Reduction::Max ? "maximum" : "minimum") +
                      " of no elements does not exist");
   }
-  const View rows = in_order(operand, order), result = new_buffer(std::move(shape));
-  emit(RowReduction{reduce.reduction, count, length, {result.place, rows.place}});
+  const View result = new_buffer(std::move(shape));
+  Operand to{result.place, std::vector<int64_t>(operand.shape.size(), 0)};
+  for (size_t k = 0; k < kept.size(); ++k) to.strides[size_t(kept[k])] = result.strides[k];
+  RowReduction step{.reduction = reduce.reduction, .places = {result.place}};
+  auto arrange = [&] {
+    const Operand from = operand.operand();
+    auto along = [&](std::vector<int> axes) {
+      const auto stride = [&](int axis) { return std::abs(operand.strides[size_t(axis)]); };
+      std::ranges::stable_sort(
+          axes, [&](int a, int b) { return stride(b) != 0 && (stride(a) == 0 || stride(a) > stride(b)); });
+      return make_nest(operand.shape, axes, {&to, &from});
+    };
+    step.kept = along(kept);
+    step.reduced = along(reduced);
+    step.places[1] = operand.place;
+  };
+  arrange();
+  const bool along_rows = step.reduced.size() < 2 && (step.reduced.empty() || step.reduced[0].strides[1] == 1);
+  const bool across_rows =
+      !step.kept.empty() && step.kept.back().strides[1] == 1 && step.kept.back().length >= kLeastTiled;
+  if (!along_rows && !across_rows) {
+    std::vector<int> order = kept, axes(operand.shape.size());
+    order.insert(order.end(), reduced.begin(), reduced.end());
+    for (size_t k = 0; k < order.size(); ++k) axes[size_t(order[k])] = int(k);
+    operand = permuted(in_order(operand, order), axes);
+    arrange();
+  }
+  emit(step);
   return result;
 }
 

@@ -59,12 +59,7 @@ Set join_labels(Lengths& lengths, Set labels, const Operands& operands) {
   return labels;
 }
 
-namespace {
-
-/// The shortest loops that are worth running in tiles.
-constexpr int64_t kLeastTiled = 16;
-
-}  // namespace
+namespace {}  // namespace
 
 bool arrange_tiles(Nest& nest, int operands) {
   if (nest.size() < 2 || nest.back().length < kLeastTiled) return false;

@@ -22,6 +22,9 @@ struct Operand {
 using Lengths = std::vector<int64_t>;
 using Operands = std::vector<const Operand*>;
 
+/// The shortest loops that are worth running in tiles, or across.
+constexpr int64_t kLeastTiled = 16;
+
 /// Labels, sorted so that the strides of an operand descend.
 std::vector<int> by_descending_stride(const Operand& operand, Set labels);
 

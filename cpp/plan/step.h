@@ -105,12 +105,12 @@ struct SymmetricSum {
   Nest batch{};
 };
 
-/// A reduction of `count` contiguous rows; places are result and operand.
+/// result[kept] = the reduction of x[kept, reduced]; places are result and x.
 struct RowReduction {
   static constexpr int operands = 2;
   expr::Reduction reduction = expr::Reduction::Max;
-  int64_t count = 0, length = 0;
   std::array<Place, kMaxOperands> places{};
+  Nest kept{}, reduced{};
 };
 
 /// A triangular factorization, in place, of `count` n×n matrices: Cholesky's of those that are symmetric and positive

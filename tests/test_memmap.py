@@ -100,6 +100,7 @@ loss = np.sum((Xs - Us @ Vs) ** 2)
 compute = {
     "compile": lambda: mg.compile([loss, loss.diff(Us), loss.diff(Vs)], [Xs, Us, Vs])(X, U, V)[1],
     "captured": lambda: mg.value_and_grad(lambda U, V: np.sum((X - U @ V) ** 2), (0, 1))(U, V)[1][0],
+    "closed form": lambda: mg.closed_form.factorization_value_and_gradient(X, U, V)[1][0],
     "argument": lambda: mg.value_and_grad(lambda U, V, X: np.sum((X - U @ V) ** 2), (0, 1))(U, V, X)[1][0],
 }[sys.argv[2]]
 mg.grad(lambda U, V: np.sum((U @ V) ** 2))(np.ones((3, 2)), np.ones((2, 3)))
@@ -123,9 +124,44 @@ def large_file(request, tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what is resident at the moment isn't known")
-@pytest.mark.parametrize("how", ["compile", "captured", "argument"])
+@pytest.mark.parametrize("how", ["compile", "captured", "argument", "closed form"])
 def test_a_file_is_factorized_in_little_memory(large_file, how):
     path, m, n = large_file
     used, error = measured(FACTORIZATION, path, how, m, n, 4)
     assert error < 1e-11
     assert used < 1.2e8
+
+
+# Evaluates views of the end of a mapped file while what lies behind it in memory is in use; prints whether that stays.
+NEIGHBOUR = """
+import ctypes, mmap
+page = mmap.PAGESIZE
+library = ctypes.CDLL(None, use_errno=True)
+library.mmap.restype = ctypes.c_void_p
+library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+X = mg.matrix("X")
+functions = [e.compile() for e in (np.sum(X), np.sum(np.exp(X) * X))]
+lost = placed = 0
+for function in functions:
+    mapped = np.load(sys.argv[1], mmap_mode="r")
+    end = (mapped.ctypes.data + mapped.nbytes + page - 1) // page * page
+    MAP_FIXED_NOREPLACE, MAP_PRIVATE, MAP_ANONYMOUS = 0x100000, 2, 0x20
+    behind = library.mmap(end, 64 * page, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0)
+    if behind == end:
+        ctypes.memset(behind, 7, 64 * page)
+    for view in (mapped[:, 3000:], np.asarray(mapped)[:, 3999:], mapped[::-1, 3000:], mapped[:, 3000:].T):
+        function(view)
+        mg.closed_form.factorization_loss(view, np.ones((view.shape[0], 1)), np.ones((1, view.shape[1])))
+    if behind == end:
+        placed += 1
+        lost += 64 * page - ctypes.string_at(behind, 64 * page).count(7)
+        library.munmap(ctypes.c_void_p(end), ctypes.c_size_t(64 * page))
+print(lost, placed)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="places memory behind a mapping as Linux does")
+def test_memory_behind_a_file_is_left_alone(tmp_path):
+    np.save(tmp_path / "X.npy", np.ones((1500, 4000)))
+    lost, placed = measured(NEIGHBOUR, tmp_path / "X.npy")
+    assert (lost, placed > 0) == (0, True)

@@ -12,6 +12,9 @@
 namespace matgrad::bindings {
 namespace {
 
+/// Elements of a mapped file from which on its pages are worth giving back.
+constexpr int64_t kLeastMapped = 1 << 20;
+
 /// A closed form: its name, its signature and its implementation in both precisions.
 struct ClosedForm {
   const char* name;
@@ -154,6 +157,8 @@ class Call {
       problems_.in[k].row_stride = core_ndim < 2         ? 0
                                    : view.length(-2) > 1 ? view.stride(-2) / int64_t(sizeof(T))
                                                          : view.length(-1);
+      problems_.in[k].is_mapped = view.base() != nullptr && view.size() >= kLeastMapped &&
+                                  problems_.in[k].row_stride > 0 && is_file_mapping(operands_[k]);
       stack_ndim = std::max(stack_ndim, size_t(view.ndim() - core_ndim));
     }
     if (stack_ndim == 0) return;

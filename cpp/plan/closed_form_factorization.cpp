@@ -4,6 +4,7 @@
 #include "kernels/dispatch.h"
 #include "matgrad/closed_form.h"
 #include "plan/factorization.h"
+#include "plan/pages.h"
 #include "plan/scratch.h"
 #include "plan/threads.h"
 
@@ -18,19 +19,21 @@ struct Factorization {
   T l2;
   T* value;
   Matrix<T> dU, dV;
+  bool is_mapped;  ///< whether X is in a file
 };
 
-/// How X is cut: along its longer axis into `count` pieces, whose number depends on the sizes alone.
+/// How X is cut: along its longer axis, or a file along its rows, into `count` pieces, whose number depends on the
+/// sizes alone.
 struct Cut {
   bool by_rows;
   int64_t count, piece;
 };
 
-Cut cut(int64_t m, int64_t n, int64_t rank, int64_t lanes) {
+Cut cut(int64_t m, int64_t n, int64_t rank, int64_t lanes, bool is_mapped) {
   constexpr int64_t kPiece = 512;  // rows: then summing the pieces' gradients costs little beside making them
   constexpr double kWork = 4e6;    // flops of a piece that are worth waking a thread
-  constexpr int64_t kPartials = int64_t(1) << 25;  // elements that the pieces' gradients may take
-  const bool by_rows = m >= n;
+  const int64_t kPartials = int64_t(1) << (is_mapped ? 23 : 25);  // elements that the pieces' gradients may take
+  const bool by_rows = m >= n || is_mapped;
   const int64_t length = by_rows ? m : n, partial = (by_rows ? n : m) * rank;
   int64_t count = 2 * ((length + 2 * kPiece - 1) / (2 * kPiece));
   count = std::min(count, int64_t(6.0 * double(m) * double(n) * double(rank) / kWork));
@@ -46,7 +49,7 @@ void evaluate(const Factorization<T>& f) {
   const int64_t m = f.m, n = f.n, rank = f.rank;
   const int64_t n_padded = round_up(n, lanes), rank_padded = round_up(rank, lanes);
   const bool gradient = f.dU.data != nullptr;
-  const Cut pieces = cut(m, n, rank, lanes);
+  const Cut pieces = cut(m, n, rank, lanes, f.is_mapped);
 
   // Pieces by rows have their own rows of UG and all of VG in a copy each, to be summed; pieces by columns vice versa.
   const int64_t ug_part = m * rank_padded, vg_part = n_padded * rank;
@@ -82,10 +85,19 @@ void evaluate(const Factorization<T>& f) {
       ug += i0 * lanes;
       vg += j0 * rank;
     }
-    values[c] = kernel.block(i1 - i0, j1 - j0, rank, f.X.data + i0 * f.X.stride + j0, f.X.stride,
-                             f.W.data ? f.W.data + i0 * f.W.stride + j0 : nullptr, f.W.stride,
-                             f.U.data + i0 * f.U.stride, f.U.stride, V + j0 * rank, Vt + j0 * lanes, n_padded * lanes,
-                             ug, m * lanes, vg, tile.get<T>(size_t(kernel.residual_size)));
+    // Pages of a file are given back before more of it is read.
+    constexpr int64_t kHeld = int64_t(8) << 20;  // bytes
+    const int64_t height = f.is_mapped ? std::max<int64_t>(1, kHeld / (f.X.stride * int64_t(sizeof(T)))) : i1 - i0;
+    values[c] = 0;
+    for (int64_t i = i0; i < i1; i += height) {
+      const int64_t rows = std::min(height, i1 - i);
+      const T* X = f.X.data + i * f.X.stride + j0;
+      values[c] += kernel.block(rows, j1 - j0, rank, X, f.X.stride, f.W.data ? f.W.data + i * f.W.stride + j0 : nullptr,
+                                f.W.stride, f.U.data + i * f.U.stride, f.U.stride, V + j0 * rank, Vt + j0 * lanes,
+                                n_padded * lanes, gradient ? ug + (i - i0) * lanes : nullptr, m * lanes, vg,
+                                tile.get<T>(size_t(kernel.residual_size)));
+      if (f.is_mapped) plan::release_pages(X, size_t((rows - 1) * f.X.stride + j1 - j0) * sizeof(T));
+    }
   });
   if (f.value != nullptr) {
     double value = 0;
@@ -122,7 +134,8 @@ void evaluate_all(const Problems<T>& problems, int value, int gradient) {
                        .l2 = problems.parameter,
                        .value = value < 0 ? nullptr : problems.output(value, p),
                        .dU = {nullptr, 0},
-                       .dV = {nullptr, 0}};
+                       .dV = {nullptr, 0},
+                       .is_mapped = in[0].is_mapped};
     if (gradient >= 0) {
       f.dU = {problems.output(gradient, p), out[gradient].row_stride};
       f.dV = {problems.output(gradient + 1, p), out[gradient + 1].row_stride};

@@ -24,17 +24,6 @@ constexpr size_t kFewBuffers = 64;
 /// Bytes of intermediate results up to which memory is kept for the next call.
 constexpr int64_t kMostKept = int64_t(1) << 28;
 
-/// The first and one past the last element of an argument, counted from where it begins.
-std::pair<int64_t, int64_t> extent(const Argument& argument) {
-  int64_t low = 0, high = 1;
-  for (size_t axis = 0; axis < argument.shape.size(); ++axis) {
-    if (argument.shape[axis] == 0) return {0, 0};
-    const int64_t span = (argument.shape[axis] - 1) * argument.strides[axis];
-    (span < 0 ? low : high) += span;
-  }
-  return {low, high};
-}
-
 void require_argument(const Expr& symbol, const std::vector<Expr>& arguments) {
   if (std::ranges::find(arguments, symbol) == arguments.end()) {
     throw std::invalid_argument(symbol->as<Symbol>()->name + " is part of the expression but is no argument");
@@ -149,7 +138,7 @@ void Program::run(const Plan& plan, const T* const* inputs, T* const* results, c
     std::visit(
         [&](const auto& known) {
           if constexpr (std::is_same_v<std::decay_t<decltype(known)>, Pass>) {
-            plan::run<T>(known, Memory<T>{buffers, memory, is_mapped});
+            plan::run<T>(known, Memory<T>{buffers, memory, is_mapped, plan.arguments});
           } else {
             Pointers<T> at;
             for (size_t k = 0; k < kMaxOperands; ++k) at[k] = memory[known.places[k].buffer] + known.places[k].offset;
@@ -158,7 +147,8 @@ void Program::run(const Plan& plan, const T* const* inputs, T* const* results, c
           for (size_t k = 1; k < size_t(known.operands); ++k) {
             const int input = known.places[k].buffer;
             if (input < buffers.inputs && is_mapped[input]) {
-              const auto [low, high] = extent(plan.arguments[size_t(input)]);
+              const auto [low, high] =
+                  extent(plan.arguments[size_t(input)].shape, plan.arguments[size_t(input)].strides);
               release_pages(inputs[input] + low, size_t(high - low) * sizeof(T));
             }
           }

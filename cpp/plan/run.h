@@ -36,12 +36,14 @@ void run(const Solve& step, const Pointers<T>& at);
 template <class T>
 void run(const Invert& step, const Pointers<T>& at);
 
-/// Where buffers begin, and which inputs are shared mappings of files, whose pages are given back when they are read.
+/// Where buffers begin, and which inputs, laid out as `arguments`, are shared mappings of files, whose pages are given
+/// back when they are read.
 template <class T>
 struct Memory {
   const Buffers& numbers;
   T* const* begins;
   const bool* is_mapped;
+  const std::vector<Argument>& arguments;
 };
 
 template <class T>

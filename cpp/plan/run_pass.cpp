@@ -8,6 +8,7 @@
 #include "plan/pages.h"
 #include "plan/run.h"
 #include "plan/scratch.h"
+#include "plan/shape.h"
 #include "plan/threads.h"
 
 namespace matgrad::plan {
@@ -60,11 +61,17 @@ void add_up(int64_t size, int64_t count, const T* parts, int64_t stride, T* targ
   });
 }
 
-/// An input that is a mapped file, of which a pass reads `advance` elements for each value of its index.
+/// An input that is a mapped file and ends there, of which a pass reads `advance` elements for each value of its index.
 template <class T>
 struct Mapped {
-  T* begin;
+  const T *begin, *end;
   int64_t advance;
+
+  /// Gives back what was read for values [first, last) of the index; what is beyond the end is something else's.
+  void release(int64_t first, int64_t last) const {
+    const T *from = begin + first * advance, *to = std::min(end, begin + last * advance);
+    if (from < to) release_pages(from, size_t(to - from) * sizeof(T));
+  }
 };
 
 /// The mapped files that steps read along the index of the outer pass.
@@ -78,7 +85,10 @@ void find_mapped(const std::vector<TiledStep>& steps, const Memory<T>& memory, s
             const Place& place = step.places[k];
             if (place.buffer >= memory.numbers.inputs || !memory.is_mapped[place.buffer]) continue;
             if (tiled.advance[0][k] > 0) {
-              found.push_back({memory.begins[place.buffer] + place.offset, tiled.advance[0][k]});
+              const T* const begin = memory.begins[place.buffer];
+              const Argument& argument = memory.arguments[size_t(place.buffer)];
+              found.push_back(
+                  {begin + place.offset, begin + extent(argument.shape, argument.strides).second, tiled.advance[0][k]});
             }
           }
         },
@@ -119,9 +129,7 @@ void run(const Pass& pass, const Memory<T>& memory) {
     for (int64_t first = chunk * pass.chunk; first < end; first += held) {
       const int64_t last = std::min(end, first + held);
       run_tiles<T>(pass, own.data(), {}, first, last);
-      for (const Mapped<T>& file : mapped) {
-        release_pages(file.begin + first * file.advance, size_t((last - first) * file.advance) * sizeof(T));
-      }
+      for (const Mapped<T>& file : mapped) file.release(first, last);
     }
   });
   for (const Pass::Sum& sum : pass.sums) {

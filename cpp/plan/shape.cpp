@@ -39,6 +39,16 @@ std::vector<int64_t> contiguous_strides(const Shape& shape) {
   return strides;
 }
 
+std::pair<int64_t, int64_t> extent(const Shape& shape, const std::vector<int64_t>& strides) {
+  int64_t low = 0, high = 1;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis] == 0) return {0, 0};
+    const int64_t span = (shape[axis] - 1) * strides[axis];
+    (span < 0 ? low : high) += span;
+  }
+  return {low, high};
+}
+
 Slice resolve(const SliceBounds& bounds, int64_t length) {
   const int64_t step = bounds.step, low = step > 0 ? 0 : -1, high = step > 0 ? length : length - 1;
   auto limit = [&](const std::optional<int64_t>& bound, int64_t missing) {

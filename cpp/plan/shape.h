@@ -5,6 +5,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "expr/node.h"
@@ -18,6 +19,9 @@ int64_t element_count(const Shape& shape);
 
 /// The strides of an array in C order.
 std::vector<int64_t> contiguous_strides(const Shape& shape);
+
+/// The first and one past the last element of an array with these strides, counted from where it begins.
+std::pair<int64_t, int64_t> extent(const Shape& shape, const std::vector<int64_t>& strides);
 
 /// The elements start, start + step, … of an axis, `count` of them.
 struct Slice {

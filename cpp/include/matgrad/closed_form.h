@@ -20,6 +20,8 @@ struct Operand {
   int64_t row_stride = 0;
   /// Distance in elements between neighbours along each axis of the stack; 0 where the operand is broadcast.
   std::vector<int64_t> stack_strides{};
+  /// Whether it is a shared mapping of a file, which may be larger than memory: its pages are released once read.
+  bool is_mapped = false;
 
   /// Where problem `index` of a stack of this shape (C order) starts.
   T* at(int64_t index, const std::vector<int64_t>& stack_shape) const {

@@ -1,7 +1,6 @@
-// Jacobian tensors that are a small core times Kronecker deltas: zeros, and the core scattered along the deltas.
+// Jacobian tensors that are small cores times identities: zeros, and the cores scattered along the identities.
 //
-// A tensor is written as a matrix of (size y) rows and (size x) columns, a range of rows at a time, in the order of
-// memory. Kernels are written once for two ways of writing: through the cache, or past it for results too large for it.
+// A tensor is written a range at a time, in the order of memory: through the cache, or past it if it is too large.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -10,14 +9,77 @@
 namespace matgrad::kernels::MATGRAD_ISA {
 namespace {
 
-/// Writes [begin, end) through the cache: zero but for what is put.
+/// The entries of a scattered core, in the order of their places in the result.
 template <class T>
-class CachedWriter {
+class Cursor {
  public:
-  CachedWriter(T* begin, T* end) { std::memset(begin, 0, size_t(end - begin) * sizeof(T)); }
-  void put(T* where, T value) { *where = value; }
-  void copy(T* where, const T* values, int64_t count) { std::memcpy(where, values, size_t(count) * sizeof(T)); }
-  void finish() {}
+  /// At the first entry whose place isn't before `first`.
+  MATGRAD_INLINE void seek(const Scattered<T>& core, int64_t first) {
+    core_ = &core;
+    int64_t inner = 0;  // what loops within the current one move at most
+    for (int k = 0; k < core.depth; ++k) inner += (core.loops[k].length - 1) * core.loops[k].stride;
+    place_ = core.offset;
+    value_ = core.core;
+    if (first > place_ + inner) {
+      place_ = kNowhere;
+      return;
+    }
+    for (int k = 0; k < core.depth; ++k) {
+      const auto& loop = core.loops[k];
+      inner -= (loop.length - 1) * loop.stride;
+      const int64_t missing = first - place_ - inner;
+      counts_[k] = missing <= 0 ? 0 : (missing + loop.stride - 1) / loop.stride;
+      move(loop, counts_[k]);
+    }
+    left_ = core.depth == 0 ? 1 : core.loops[core.depth - 1].length - counts_[core.depth - 1];
+  }
+
+  int64_t place() const { return place_; }
+  T value() const { return *value_ * core_->scale; }
+  const T* values() const { return value_; }
+  T scale() const { return core_->scale; }
+  /// How many entries are left of the innermost loop, whose strides are these.
+  int64_t left() const { return left_; }
+  int64_t stride() const { return core_->depth == 0 ? 1 : core_->loops[core_->depth - 1].stride; }
+  int64_t core_stride() const { return core_->depth == 0 ? 1 : core_->loops[core_->depth - 1].core_stride; }
+
+  bool is_contiguous() const { return stride() == 1 && core_stride() == 1; }
+
+  /// Passes `count` entries of the innermost loop.
+  MATGRAD_INLINE void pass(int64_t count) {
+    place_ += count * stride();
+    value_ += count * core_stride();
+    left_ -= count;
+    if (left_ == 0) next_row();
+  }
+
+ private:
+  static constexpr int64_t kNowhere = INT64_MAX;
+
+  MATGRAD_INLINE void move(const typename Scattered<T>::Loop& loop, int64_t count) {
+    place_ += count * loop.stride;
+    value_ += count * loop.core_stride;
+  }
+
+  MATGRAD_INLINE void next_row() {
+    int k = core_->depth - 1;
+    if (k >= 0) {
+      left_ = core_->loops[k].length;
+      move(core_->loops[k], -left_);
+    }
+    while (--k >= 0) {
+      const auto& loop = core_->loops[k];
+      if (++counts_[k] < loop.length) return move(loop, 1);
+      move(loop, 1 - loop.length);
+      counts_[k] = 0;
+    }
+    place_ = kNowhere;
+  }
+
+  const Scattered<T>* core_;
+  int64_t place_, left_;
+  const T* value_;
+  int64_t counts_[kMostScatterLoops];
 };
 
 /// Writes [begin, end), which isn't empty, past the cache: zero but for what is put, at ascending places. Every cache
@@ -35,17 +97,18 @@ class StreamingWriter {
     for (int k = 0; k < kVectors; ++k) values_[k] = load(kLaneNumbers + k * kLanes<T>) == lane ? v : values_[k];
   }
 
-  /// Puts `count` neighbours.
-  MATGRAD_INLINE void copy(T* where, const T* values, int64_t count) {
-    for (; count > 0 && (where - line_) % kLine != 0; --count) put(where++, *values++);
+  /// Puts `count` neighbours, scaled.
+  MATGRAD_INLINE void copy(T* where, const T* values, int64_t count, T scale) {
+    for (; count > 0 && (where - line_) % kLine != 0; --count) put(where++, *values++ * scale);
     if (count >= kLine) {
       advance(where);
       for (; count >= kLine; count -= kLine, where += kLine, values += kLine, line_ += kLine) {
 #pragma GCC unroll 4
-        for (int k = 0; k < kVectors; ++k) stream(where + k * kLanes<T>, load(values + k * kLanes<T>));
+        for (int k = 0; k < kVectors; ++k)
+          stream(where + k * kLanes<T>, load(values + k * kLanes<T>) * broadcast(scale));
       }
     }
-    for (; count > 0; --count) put(where++, *values++);
+    for (; count > 0; --count) put(where++, *values++ * scale);
   }
 
   MATGRAD_INLINE void finish() {
@@ -88,74 +151,122 @@ class StreamingWriter {
   Vec<T> values_[kVectors]{};  ///< its values so far
 };
 
-/// Calls write(writer) with the way of writing [begin, end) that is wanted.
-template <class T, class Write>
-MATGRAD_INLINE void write_with(bool streaming, T* begin, T* end, const Write& write) {
-  if (begin == end) return;
-  if (streaming) {
-    StreamingWriter<T> writer(begin, end);
-    write(writer);
-    writer.finish();
-  } else {
-    CachedWriter<T> writer(begin, end);
-    write(writer);
-    writer.finish();
+/// What is left of the innermost loop of a cursor, in registers.
+template <class T>
+struct Row {
+  MATGRAD_INLINE explicit Row(const Cursor<T>& cursor)
+      : place(cursor.place()),
+        stride(cursor.stride()),
+        core_stride(cursor.core_stride()),
+        left(cursor.left()),
+        value(cursor.values()),
+        scale(cursor.scale()) {}
+  MATGRAD_INLINE T take() {
+    const T taken = *value * scale;
+    place += stride;
+    value += core_stride;
+    --left;
+    return taken;
+  }
+  int64_t place, stride, core_stride, left;
+  const T* value;
+  T scale;
+};
+
+/// Writes the entries of two cores up to `last`, or the end of an innermost loop.
+template <class T>
+MATGRAD_INLINE void merge_rows(StreamingWriter<T>& writer, Cursor<T>& first, Cursor<T>& second, int64_t last, T* J) {
+  Row<T> a(first), b(second);
+  while (a.left > 0 && b.left > 0) {
+    const int64_t place = a.place < b.place ? a.place : b.place;
+    if (place >= last) break;
+    T value = 0;
+    const bool from_b = b.place == place;
+    if (a.place == place) value += a.take();
+    if (from_b) value += b.take();
+    writer.put(J + place, value);
+  }
+  if (a.left != first.left()) first.pass(first.left() - a.left);
+  if (b.left != second.left()) second.pass(second.left() - b.left);
+}
+
+/// Writes elements past the cache, merging the cores.
+template <class T>
+void scatter_streaming(int64_t first, int64_t last, int count, Cursor<T>* cursors, T* J) {
+  StreamingWriter<T> writer(J + first, J + last);
+  const bool is_pair = count == 2 && !cursors[0].is_contiguous() && !cursors[1].is_contiguous();
+  while (true) {
+    int next = 0;  // the core whose entry comes next
+    for (int k = 1; k < count; ++k) next = cursors[k].place() < cursors[next].place() ? k : next;
+    Cursor<T>& cursor = cursors[next];
+    const int64_t place = cursor.place();
+    if (place >= last) break;
+    int64_t limit = last;  // up to which it is the only one
+    for (int k = 0; k < count; ++k) limit = k != next && cursors[k].place() < limit ? cursors[k].place() : limit;
+    if (is_pair && limit < last) {
+      merge_rows(writer, cursors[0], cursors[1], last, J);
+    } else if (limit == place) {
+      T sum = 0;
+      for (int k = 0; k < count; ++k) {
+        if (cursors[k].place() != place) continue;
+        sum += cursors[k].value();
+        cursors[k].pass(1);
+      }
+      writer.put(J + place, sum);
+    } else if (cursor.is_contiguous()) {
+      const int64_t run = cursor.left() < limit - place ? cursor.left() : limit - place;
+      writer.copy(J + place, cursor.values(), run, cursor.scale());
+      cursor.pass(run);
+    } else {
+      Row<T> row(cursor);
+      while (row.left > 0 && row.place < limit) {
+        T* to = J + row.place;
+        writer.put(to, row.take());
+      }
+      cursor.pass(cursor.left() - row.left);
+    }
+  }
+  writer.finish();
+}
+
+/// Adds a core, or just writes it over zeros.
+template <bool kAdd, class T>
+void scatter_over(int64_t last, Cursor<T>& cursor, T* J) {
+  const int64_t stride = cursor.stride(), core_stride = cursor.core_stride();
+  const T scale = cursor.scale();
+  while (cursor.place() < last) {
+    const int64_t fitting = (last - cursor.place() + stride - 1) / stride;
+    const int64_t run = cursor.left() < fitting ? cursor.left() : fitting;
+    T* to = J + cursor.place();
+    const T* from = cursor.values();
+    if (stride == 1 && core_stride == 1) {
+      for (int64_t i = 0; i < run; ++i) to[i] = (kAdd ? to[i] : T(0)) + from[i] * scale;
+    } else {
+      for (int64_t i = 0; i < run; ++i) {
+        to[i * stride] = (kAdd ? to[i * stride] : T(0)) + from[i * core_stride] * scale;
+      }
+    }
+    cursor.pass(run);
   }
 }
 
-/// See JacobianKernels::product_by_left: row (i, j) has column j of B at its block i.
+/// See JacobianKernels::scatter.
 template <class T>
-void product_by_left(bool streaming, int64_t first, int64_t last, int64_t m, int64_t n, int64_t k, const T* B,
-                     int64_t ldb, T* J) {
-  write_with(streaming, J + first * m * k, J + last * m * k, [&](auto& writer) {
-    for (int64_t row = first; row < last; ++row) {
-      const int64_t i = row / n, j = row % n;
-      T* block = J + (row * m + i) * k;
-      if (ldb == 1) {
-        writer.copy(block, B + j, k);
-      } else {
-        for (int64_t p = 0; p < k; ++p) writer.put(block + p, B[p * ldb + j]);
-      }
-    }
-  });
-}
-
-/// See JacobianKernels::product_by_right: row (i, j) has row i of A in its column j.
-template <class T>
-void product_by_right(bool streaming, int64_t first, int64_t last, int64_t n, int64_t k, const T* A, int64_t lda,
-                      T* J) {
-  write_with(streaming, J + first * k * n, J + last * k * n, [&](auto& writer) {
-    for (int64_t row = first; row < last; ++row) {
-      const int64_t i = row / n, j = row % n;
-      T* column = J + row * k * n + j;
-      for (int64_t p = 0; p < k; ++p) writer.put(column + p * n, A[i * lda + p]);
-    }
-  });
-}
-
-/// See JacobianKernels::gram: row (p, q) has column q of R in its column p, plus column p of R in its column q.
-template <class T>
-void gram(bool streaming, int64_t first, int64_t last, int64_t m, int64_t n, const T* R, int64_t ldr, T* J) {
-  write_with(streaming, J + first * m * n, J + last * m * n, [&](auto& writer) {
-    for (int64_t row = first; row < last; ++row) {
-      const int64_t p = row / n, q = row % n, low = p < q ? p : q, high = p < q ? q : p;
-      T* matrix = J + row * m * n;
-      for (int64_t i = 0; i < m; ++i) {
-        const T* values = R + i * ldr;
-        if (low == high) {
-          writer.put(matrix + i * n + low, values[low] + values[low]);
-        } else {
-          writer.put(matrix + i * n + low, values[high]);
-          writer.put(matrix + i * n + high, values[low]);
-        }
-      }
-    }
-  });
+void scatter(bool streaming, int64_t first, int64_t last, int count, const Scattered<T>* cores, T* J) {
+  constexpr int kMost = 8;  // cores
+  if (first == last) return;
+  Cursor<T> cursors[kMost];
+  for (int k = 0; k < count; ++k) cursors[k].seek(cores[k], first);
+  if (streaming) return scatter_streaming(first, last, count, cursors, J);
+  std::memset(J + first, 0, size_t(last - first) * sizeof(T));
+  for (int k = 0; k < count; ++k) {
+    k == 0 ? scatter_over<false>(last, cursors[k], J) : scatter_over<true>(last, cursors[k], J);
+  }
 }
 
 template <class T>
 constexpr JacobianKernels<T> jacobian_kernels() {
-  return {.product_by_left = product_by_left<T>, .product_by_right = product_by_right<T>, .gram = gram<T>};
+  return {.scatter = scatter<T>};
 }
 
 }  // namespace

@@ -32,18 +32,29 @@ struct QuadraticKernels {
                         int64_t lda, T* out_upper, T* out_lower, int64_t ldo);
 };
 
-/// Rows [first, last) of Jacobian tensors, seen as matrices J of (size y) rows and (size x) columns (jacobian-inl.h).
-/// `streaming` results bypass the cache.
+/// The most loops over a core that is scattered.
+constexpr int kMostScatterLoops = 8;
+
+/// scale core over nested loops, outermost first, with strides in the result, > 0, and in the core. In the order of the
+/// loops places in the result ascend.
+template <class T>
+struct Scattered {
+  struct Loop {
+    int64_t length, stride, core_stride;
+  };
+  const T* core;
+  T scale;
+  int64_t offset;  ///< of the first entry in the result
+  int depth;
+  Loop loops[kMostScatterLoops];
+};
+
+/// Tensors that are small ones times identities (jacobian-inl.h).
 template <class T>
 struct JacobianKernels {
-  /// ∂(AB)[i,j]/∂A[p,q] = δ[i,p] B[q,j], of shape (m n, m k).
-  void (*product_by_left)(bool streaming, int64_t first, int64_t last, int64_t m, int64_t n, int64_t k, const T* B,
-                          int64_t ldb, T* J);
-  /// ∂(AB)[i,j]/∂B[p,q] = A[i,p] δ[j,q], of shape (m n, k n).
-  void (*product_by_right)(bool streaming, int64_t first, int64_t last, int64_t n, int64_t k, const T* A, int64_t lda,
-                           T* J);
-  /// ∂(RᵀR)[p,q]/∂R[i,j] = δ[j,p] R[i,q] + δ[j,q] R[i,p], of shape (n n, m n).
-  void (*gram)(bool streaming, int64_t first, int64_t last, int64_t m, int64_t n, const T* R, int64_t ldr, T* J);
+  /// Elements [first, last) of J, which are zero but for `count` cores that are scattered over them and added.
+  /// `streaming` results bypass the cache.
+  void (*scatter)(bool streaming, int64_t first, int64_t last, int count, const Scattered<T>* cores, T* J);
 };
 
 /// An elementwise function: out[i] = f(x[i]) for i < n. out may be x.

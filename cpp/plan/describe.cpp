@@ -88,6 +88,14 @@ struct CostOf {
     const double n = double(step.n);
     return {iterations(step.batch) * n * n * (1 + scaling(step.scale)), n * n * elements_of_all({&step.batch}, 2)};
   }
+  Cost operator()(const Scatter& step) const {
+    Cost cost{0, double(step.size)};
+    for (const Scatter::Core& core : step.cores) {
+      cost.flops += iterations(core.nest) * scaling(core.scale);
+      cost.elements += elements({&core.nest}, 1);
+    }
+    return cost;
+  }
   Cost operator()(const RowReduction& step) const {
     const double all = iterations(step.kept) * iterations(step.reduced);
     return {step.reduction == expr::Reduction::LogSumExp ? 2 * all : all,
@@ -164,6 +172,11 @@ struct NameOf {
   }
   Name operator()(const SymmetricSum& step) const {
     return {"add transpose", stack(joined(step.batch), joined({step.n, step.n}))};
+  }
+  Name operator()(const Scatter& step) const {
+    std::string sizes;
+    for (const Scatter::Core& core : step.cores) sizes.append(sizes.empty() ? "" : " + ").append(joined(core.nest));
+    return {"scatter", sizes + " in " + std::to_string(step.size)};
   }
   Name operator()(const RowReduction& step) const {
     static constexpr const char* kNames[] = {"max", "min", "prod", "logsumexp"};

@@ -65,6 +65,12 @@ class Lowering {
   Operand copied(const Lengths& lengths, const Operand& operand, const std::vector<int>& labels);
   Shape shape(const expr::Expr& node) const { return lengths_.shape(node); }
 
+  /// Whether a product can be scattered over a target, at `to`; if `add`, beside what is scattered over it already.
+  bool can_scatter(const View& target, const Lengths& lengths, const Operand& to, bool add) const;
+  /// Writes or adds scale core to a target, at `to`.
+  void emit_scatter(const View& target, const Lengths& lengths, double scale, Operand core, const Operand& to,
+                    bool add);
+
   /// The factorization of a stack of matrices and its pivots.
   struct Factorization {
     Place matrices, pivots;
@@ -85,6 +91,8 @@ class Lowering {
   std::map<std::string, Operand> contractions{};
 
  private:
+  /// The last step that writes to a target if it scatters and has room for one more core, else none.
+  std::vector<Step>::const_iterator find_scatter(const View& target) const;
   View lower_einsum(const expr::Expr& node);
   /// A product without sums as one product over another; nothing if it isn't one.
   std::optional<View> lower_quotient(const expr::Einsum& einsum, const Shape& shape);

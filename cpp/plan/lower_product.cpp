@@ -275,30 +275,36 @@ void write(Lowering& lowering, Substituted from, const View& target, bool add) {
   const Lengths lengths = product.lengths;
   const Operand to = product.result;
   const bool is_empty = std::ranges::find(lengths, 0) != lengths.end();
-  if (!add && (from.is_sparse || is_empty)) {
+  const bool scatters = from.is_sparse && !is_empty && lowering.can_scatter(target, lengths, to, add);
+  if (!add && !scatters && (from.is_sparse || is_empty)) {
     const Operand all = target.operand();
     lowering.emit({.op = RowOp::Fill, .a = 0}, target.shape, {&all});
   }
   if (is_empty) return;
-  if (add) {
+  if (scatters && product.factors.empty()) {
+    Operand one = to;
+    one.place = lowering.number(1, {}).place;
+    std::ranges::fill(one.strides, 0);
+    return lowering.emit_scatter(target, lengths, product.coefficient, one, to, add);
+  }
+  if (add || scatters) {
     Set all = 0;
     for (size_t label = 0; label < lengths.size(); ++label) all |= Set(1) << label;
     if (product.factors.size() == 1 && !from.is_guard[0] && all == to.labels()) {
-      store(lowering, product.factors[0]);
-      return lowering.emit({.op = RowOp::Combine, .b = product.coefficient}, lengths, {&to, &to, &product.factors[0]});
+      Product::Factor& only = product.factors[0];
+      store(lowering, only);
+      if (scatters) return lowering.emit_scatter(target, lengths, product.coefficient, only, to, add);
+      return lowering.emit({.op = RowOp::Combine, .b = product.coefficient}, lengths, {&to, &to, &only});
     }
     const auto order = by_descending_stride(to, to.labels());
-    Shape shape;
-    for (int label : order) shape.push_back(lengths[size_t(label)]);
-    const View term = lowering.new_buffer(shape);
-    product.result.place = term.place;
-    for (size_t k = 0; k < order.size(); ++k) product.result.strides[size_t(order[k])] = term.strides[k];
+    product.result = lowering.new_operand(lengths, order);
   }
   const std::vector<Operand> guards = apply_guards(lowering, product, from.is_guard);
   const Operand made = product.result;
   product.is_final &= guards.empty();
   lower_contraction(lowering, std::move(product));
   for (const Operand& guard : guards) lowering.emit({.op = RowOp::Select}, lengths, {&made, &made, &guard});
+  if (scatters) return lowering.emit_scatter(target, lengths, 1, made, to, add);
   if (add) lowering.emit({.op = RowOp::Combine}, lengths, {&to, &to, &made});
 }
 

@@ -24,6 +24,8 @@ void run(const SymmetricProduct& step, const Pointers<T>& at);
 template <class T>
 void run(const SymmetricSum& step, const Pointers<T>& at);
 template <class T>
+void run(const Scatter& step, const Pointers<T>& at);
+template <class T>
 void run(const RowReduction& step, const Pointers<T>& at);
 template <class T>
 void run(const Factorize& step, const Pointers<T>& at);

@@ -105,6 +105,20 @@ struct SymmetricSum {
   Nest batch{};
 };
 
+/// A contiguous result of that size that is zero but for cores that are scattered over it and added up. Places are the
+/// result, then the cores. Strides of loops are those in the result, in ascending order of places, and in the core.
+struct Scatter {
+  int operands = 1;
+  int64_t size = 0;
+  std::array<Place, kMaxOperands> places{};
+  struct Core {
+    double scale = 1;
+    int64_t offset = 0;  ///< of its first entry in the result
+    Nest nest{};
+  };
+  std::vector<Core> cores{};
+};
+
 /// result[kept] = the reduction of x[kept, reduced]; places are result and x.
 struct RowReduction {
   static constexpr int operands = 2;
@@ -172,7 +186,7 @@ struct Pass {
 };
 
 /// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
-using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum,
+using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum, Scatter,
                           RowReduction, Factorize, Determinant, Solve, Invert, Pass>;
 
 /// A step within passes: how many elements its operands move for each value of the streamed index, by level of pass.

@@ -5,6 +5,7 @@
 #include "bindings/bind.h"
 #include "bindings/without_gil.h"
 #include "kernels/dispatch.h"
+#include "plan/contract.h"
 #include "plan/cpu_count.h"
 #include "plan/stream.h"
 #include "plan/threads.h"
@@ -42,6 +43,18 @@ void bind_config(py::module_& module) {
       "set_stream_limits",
       [](int64_t saved, int64_t tile, int64_t chunk) { plan::set_stream_limits({saved, tile, chunk}); },
       py::arg("saved"), py::arg("tile"), py::arg("chunk"));
+  // For tests: the order of contractions, which no result shows.
+  module.def(
+      "contraction_order",
+      [](const std::vector<int64_t>& lengths, const std::vector<uint64_t>& factors, uint64_t result) {
+        std::vector<std::pair<int, int>> pairs;
+        for (const auto& [left, right] :
+             plan::contraction_order(lengths, factors, result, [](plan::Set) { return false; })) {
+          pairs.emplace_back(left, right);
+        }
+        return pairs;
+      },
+      py::arg("lengths"), py::arg("factors"), py::arg("result"));
   module.def("available_cpus", &available_cpus);
   module.def("compiler", [] {
 #if defined(__clang__)

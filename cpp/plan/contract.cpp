@@ -1,7 +1,9 @@
 // The order in which the factors of a product are contracted, two at a time.
 #include "plan/contract.h"
 
+#include <algorithm>
 #include <bit>
+#include <compare>
 #include <cstddef>
 #include <limits>
 
@@ -10,6 +12,17 @@ namespace {
 
 /// Factors up to which all orders are compared.
 constexpr size_t kMostCompared = 8;
+/// Multiplications that take as long as an element, in a product of matrices and in other contractions.
+constexpr double kProductRate = 8, kOtherRate = 2;
+/// Elements up to which, and how many times the factors and the result up to which, an intermediate result is small.
+constexpr double kSmall = 8 << 20, kTimesLarger = 4;
+
+/// What some contractions cost: elements of intermediate results that are beyond the bound, then time.
+struct Cost {
+  double excess = 0, time = 0;
+  friend auto operator<=>(const Cost&, const Cost&) = default;
+  Cost operator+(const Cost& other) const { return {excess + other.excess, time + other.time}; }
+};
 
 struct Problem {
   const std::vector<int64_t>& lengths;
@@ -27,29 +40,40 @@ struct Problem {
     for (size_t k = 0; k < factors.size(); ++k) (some >> k & 1 ? own : others) |= factors[k];
     return own & others;
   }
+  /// What it costs to contract two tensors into one.
+  Cost cost(Set left, Set right, Set made, double bound) const {
+    const double own = size(made);
+    const bool is_product = (left & ~right) && (right & ~left) && ((left | right) & ~made);
+    const double multiplications = size(left | right) / (is_product ? kProductRate : kOtherRate);
+    return {own > bound ? own : 0, size(left) + size(right) + own + multiplications};
+  }
+  double bound() const {
+    double all = size(result);
+    for (Set factor : factors) all += size(factor);
+    return std::max(kSmall, kTimesLarger * all);
+  }
 };
 
 /// Dynamic programming over all sets of factors.
 std::vector<Contraction> best_order(const Problem& problem, const std::function<bool(Set)>& is_known) {
   const Set all = (Set(1) << problem.factors.size()) - 1;
-  std::vector<double> cost(all + 1, 0);
+  const double bound = problem.bound();
+  std::vector<Cost> cost(all + 1);
   std::vector<Set> kept(all + 1), split(all + 1, 0);
   for (Set some = 1; some <= all; ++some) {
     kept[some] = std::has_single_bit(some) ? problem.factors[size_t(std::countr_zero(some))] : problem.kept(some);
     if (std::has_single_bit(some)) continue;
-    cost[some] = std::numeric_limits<double>::infinity();
-    const double own = problem.size(kept[some]);
     const Set first = some & -some;
     for (Set part = (some - 1) & some; part != 0; part = (part - 1) & some) {
       if (!(part & first)) continue;
       const Set rest = some ^ part;
-      const double total = cost[part] + cost[rest] + problem.size(kept[part] | kept[rest]) + own;
-      if (total < cost[some] || split[some] == 0) {
+      const Cost total = cost[part] + cost[rest] + problem.cost(kept[part], kept[rest], kept[some], bound);
+      if (split[some] == 0 || total < cost[some]) {
         cost[some] = total;
         split[some] = part;
       }
     }
-    if (some != all && is_known(some)) cost[some] = 0;
+    if (some != all && is_known(some)) cost[some] = {};
   }
   std::vector<Contraction> order;
   const int factors = int(problem.factors.size());

@@ -35,7 +35,6 @@ void take_all(const py::dict& functions, char precision, plan::Lapack<T>& lapack
   take(functions, named("getri"), "void (int *, ", lapack.getri);
   take(functions, named("potrf"), "void (char *, int *, ", lapack.potrf);
   take(functions, named("potrs"), "void (char *, int *, int *, ", lapack.potrs);
-  take(functions, named("potri"), "void (char *, int *, ", lapack.potri);
 }
 
 }  // namespace

@@ -11,7 +11,6 @@ struct Lapack {
   void (*getri)(int* n, T* a, int* lda, int* pivots, T* work, int* work_size, int* info) = nullptr;
   void (*potrf)(char* triangle, int* n, T* a, int* lda, int* info) = nullptr;
   void (*potrs)(char* triangle, int* n, int* columns, T* a, int* lda, T* b, int* ldb, int* info) = nullptr;
-  void (*potri)(char* triangle, int* n, T* a, int* lda, int* info) = nullptr;
 };
 
 /// The functions of one precision; to be set before a program that needs them runs.

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/dispatch.h"
+#include "plan/cholesky.h"
 #include "plan/lapack.h"
 #include "plan/rows.h"
 #include "plan/run.h"
@@ -82,20 +83,15 @@ bool may_be_positive_definite(int64_t n, const T* matrix) {
   return true;
 }
 
-/// Tries Cholesky's factorization, which takes one triangle; if there is none restores that from the other.
+/// Tries Cholesky's factorization; if there is none the matrix stays as it is.
 template <class T>
 bool factorize_symmetric(int64_t n, T* matrix) {
   if (!may_be_positive_definite(n, matrix)) return false;
   static thread_local Scratch scratch;
-  T* const diagonal = scratch.get<T>(size_t(n));
-  for (int64_t i = 0; i < n; ++i) diagonal[i] = matrix[i * n + i];
-  int order = int(n), info = 0;
-  lapack<T>.potrf(&lower, &order, matrix, &order, &info);
-  if (info == 0) return true;
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < i; ++j) matrix[j * n + i] = matrix[i * n + j];
-    matrix[i * n + i] = diagonal[i];
-  }
+  T* const copy = scratch.get<T>(size_t(n * n));
+  std::copy_n(matrix, n * n, copy);
+  if (cholesky(n, matrix)) return true;
+  std::copy_n(copy, n * n, matrix);
   return false;
 }
 
@@ -151,20 +147,16 @@ void solve(const Factorized<T>& factorized, bool transposed, int64_t n, int64_t 
 
 template <class T>
 void invert(const Factorized<T>& factorized, int64_t n, T* inverse) {
-  int order = int(n), info = 0;
+  if (factorized.is_cholesky() && n > kLargestSubstituted) return invert_cholesky(n, factorized.matrix, inverse);
   if (n < kLeastInverted) {
     std::fill_n(inverse, n * n, T(0));
     for (int64_t k = 0; k < n; ++k) inverse[k * n + k] = 1;
     return solve(factorized, true, n, n, inverse);
   }
   std::copy_n(factorized.matrix, n * n, inverse);
-  if (factorized.is_cholesky()) {
-    lapack<T>.potri(&lower, &order, inverse, &order, &info);
-    return run<T>(Mirror{.n = n, .ld = n}, {inverse});
-  }
   constexpr int kBlock = 64;  // what LAPACK asks for
   static thread_local Scratch scratch;
-  int work_size = order * kBlock;
+  int order = int(n), info = 0, work_size = order * kBlock;
   lapack<T>.getri(&order, inverse, &order, factorized.pivots, scratch.get<T>(size_t(work_size)), &work_size, &info);
 }
 

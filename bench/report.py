@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import OURS, PEERS
-from bench.run import seconds_to_text
+from bench.timing import seconds_to_text
 
 _TITLES = {name: name for name in PEERS} | {"numpy": "NumPy, SciPy", "jax": "JAX", "torch": "PyTorch"}
+#: A limit of fewer seconds isn't what binds: a call costs more.
+SHORTEST_LIMIT = 2e-6
 #: The largest that ours may be, dependencies aside.
 LARGEST_MEGABYTES = 10
 _VERDICTS = {True: "yes", False: "**no**", None: "?"}
@@ -30,7 +32,7 @@ def limit_seconds(row: dict[str, Any], limits: dict[str, float]) -> tuple[float,
 def attained(row: dict[str, Any], limits: dict[str, float]) -> str:
     """Say how much of the limit that binds ours attains: its rate and the share of the limit."""
     arithmetic, traffic = limit_seconds(row, limits)
-    if row["ours"] is None or not arithmetic + traffic:
+    if row["ours"] is None or max(arithmetic, traffic) < SHORTEST_LIMIT:
         return "—"
     work = row["work"]
     if arithmetic >= traffic:
@@ -77,6 +79,21 @@ def comparison(rows: Sequence[dict[str, Any]], limits: dict[str, float]) -> list
     return lines
 
 
+def overview(rows: Sequence[dict[str, Any]], limits: dict[str, float]) -> list[str]:
+    """Return a short table: of each problem its largest size in float64, ours and the fastest of all peers."""
+    largest = {row["title"]: row for row in rows if row["dtype"] == "float64" and row["ratio"]}
+    lines = [line(["problem", "size", "matgrad", "fastest peer", "", "ratio", "limit attained"]), line(["---"] * 7)]
+    for row in largest.values():
+        counted = [
+            one for one in row["implementations"] if one["minimum"] and not one["excuse"] and one["peer"] != OURS
+        ]
+        best = min(counted, key=lambda one: one["minimum"])
+        times = [fastest_of(row, OURS), seconds_to_text(best["minimum"])]
+        way = f"{_TITLES[best['peer']]}: {best['label']}"
+        lines.append(line([row["title"], size_of(row), *times, way, f"{row['ratio']:.2f}", attained(row, limits)]))
+    return lines
+
+
 def every_implementation(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return the table with a row for each implementation."""
     lines = [line(["problem", "implementation", "minimum", "median", "note"]), line(["---"] * 5)]
@@ -101,9 +118,8 @@ def totals_text(sums: dict[str, Any]) -> list[str]:
         "",
     ]
     if sums["missed"]:
-        lines += [line(["target missed", "asked", "ratio"]), line(["---"] * 3)]
-        for one in sums["missed"]:
-            lines.append(line([one["name"], one["target"], f"{one['ratio']:.2f}" if one["ratio"] else "—"]))
+        lines += [line(["target missed", "asked", "reached"]), line(["---"] * 3)]
+        lines += [line([one["name"], one["target"], one["reached"]]) for one in sums["missed"]]
         lines += [""]
     return lines
 
@@ -182,10 +198,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("file", type=Path, help="what bench.run --json wrote")
     parser.add_argument("--output", type=Path, help="folder to write to, otherwise the file's own")
+    parser.add_argument("--overview", action="store_true", help="print a short table and write nothing")
     options = parser.parse_args(arguments)
+    result = json.loads(options.file.read_text(encoding="utf-8"))
+    if options.overview:
+        print("\n".join(overview(result["problems"], result["limits"]["all cores"])))
+        return 0
     folder = options.output or options.file.parent
     folder.mkdir(parents=True, exist_ok=True)
-    result = json.loads(options.file.read_text(encoding="utf-8"))
     report, plot = (folder / f"{options.file.stem}{suffix}" for suffix in (".md", ".png"))
     with_plot = importlib.util.find_spec("matplotlib") is not None
     report.write_text(markdown(result, plot.name if with_plot else None), encoding="utf-8")

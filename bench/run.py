@@ -19,7 +19,7 @@ from bench import machine
 from bench.peers import PEERS, absent
 from bench.problems import PROBLEMS, Problem
 from bench.targets import Measured
-from bench.timing import Timing, check, time_side_by_side
+from bench.timing import Timing, check, seconds_to_text, time_side_by_side
 
 #: Settings that slow a side down or take cores from it; libraries read them when they are loaded.
 UNWANTED = (
@@ -44,14 +44,6 @@ def restart_without_unwanted_settings(arguments: Sequence[str]) -> None:
         os.execve(sys.executable, [sys.executable, "-m", "bench.run", *arguments], kept)
 
 
-def seconds_to_text(seconds: float) -> str:
-    """Return a duration in the unit that suits it, with three digits."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
-
-
 def summary(problem: Problem, timings: Sequence[Timing], limits: dict[str, float]) -> dict[str, Any]:
     """Return a problem's row of the results; `limits` are those of all cores."""
     work, itemsize = problem.work, np.dtype(problem.dtype).itemsize
@@ -59,13 +51,17 @@ def summary(problem: Problem, timings: Sequence[Timing], limits: dict[str, float
     measured = Measured(timings, peak_seconds)
     ours, best = measured.ours, measured.fastest("best")
     derived, tuned = measured.own(tuned=False), measured.own(tuned=True)
+    verdicts = {str(target): target.verdict(measured) for target in problem.targets}
     return {
         "name": problem.name,
         "title": problem.title,
         "size": {key: value for key, value in problem.size.items() if key != "dtype"},
         "dtype": problem.dtype,
         "work": {"flops": work.flops, "read": itemsize * work.read, "write": itemsize * work.write},
-        "targets": [{"text": str(target), "met": target.met(measured)} for target in problem.targets],
+        "targets": [
+            {"text": text, "met": verdict and verdict.met, "reached": verdict.reached if verdict else ""}
+            for text, verdict in verdicts.items()
+        ],
         "ours": ours,
         "ratio": best / ours if ours and best else None,
         "derived over closed form": derived / tuned if derived and tuned else None,
@@ -114,7 +110,7 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "geometric mean": statistics.geometric_mean(ratios.values()) if ratios else None,
         "below 1": sorted((name for name, ratio in ratios.items() if ratio < 1), key=ratios.__getitem__),
         "missed": [
-            {"name": row["name"], "target": target["text"], "ratio": row["ratio"]}
+            {"name": row["name"], "target": target["text"], "reached": target["reached"]}
             for row in rows
             for target in row["targets"]
             if target["met"] is False
@@ -128,8 +124,7 @@ def print_totals(sums: dict[str, Any]) -> None:
         mean, below = sums["geometric mean"], sums["below 1"]
         print(f"\nGeometric mean of {sums['rows']} ratios: {mean:.2f}×; rows below 1×: {len(below)}.")
     for one in sums["missed"]:
-        ratio = f", is {one['ratio']:.2f}×" if one["ratio"] else ""
-        print(f"  missed: {one['name']}: {one['target']}{ratio}")
+        print(f"  missed: {one['name']}: {one['target']}, is {one['reached']}")
 
 
 def run(problems: Sequence[Problem], rounds: int, limits: dict[str, float]) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.peers import OURS
-from bench.timing import Timing
+from bench.timing import Timing, seconds_to_text
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,21 @@ class Measured:
         return least(timing for timing in ours if timing.implementation.tuned == tuned)
 
 
-def least(timings) -> float | None:
+def least(timings: Iterable[Timing]) -> float | None:
     """Return the least minimum of those that were timed."""
     return min((timing.minimum for timing in timings if timing.samples), default=None)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a target is met, and what was reached instead."""
+
+    met: bool
+    reached: str
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.2f}×"
 
 
 @dataclass(frozen=True)
@@ -51,9 +63,9 @@ class AtLeast:
     def __str__(self) -> str:
         return f"≥ {self.ratio:g}×" + ("" if self.against == "best" else f" {self.against}")
 
-    def met(self, measured: Measured) -> bool | None:
+    def verdict(self, measured: Measured) -> Verdict | None:
         ours, rival = measured.ours, measured.fastest(self.against)
-        return None if ours is None or rival is None else rival >= self.ratio * ours
+        return Verdict(rival >= self.ratio * ours, times(rival / ours)) if ours and rival else None
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,9 @@ class WithinOwn:
     def __str__(self) -> str:
         return f"derived ≤ {self.ratio:g} × closed form"
 
-    def met(self, measured: Measured) -> bool | None:
+    def verdict(self, measured: Measured) -> Verdict | None:
         derived, tuned = measured.own(tuned=False), measured.own(tuned=True)
-        return None if derived is None or tuned is None else derived <= self.ratio * tuned
+        return Verdict(derived <= self.ratio * tuned, times(derived / tuned)) if derived and tuned else None
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,11 @@ class OfPeak:
     def __str__(self) -> str:
         return f"≥ {100 * self.share:g} % of FMA peak"
 
-    def met(self, measured: Measured) -> bool | None:
-        return None if measured.ours is None else measured.peak_seconds >= self.share * measured.ours
+    def verdict(self, measured: Measured) -> Verdict | None:
+        if not measured.ours:
+            return None
+        reached = measured.peak_seconds / measured.ours
+        return Verdict(reached >= self.share, f"{100 * reached:.0f} %")
 
 
 @dataclass(frozen=True)
@@ -93,9 +108,9 @@ class AtMostOver:
     def __str__(self) -> str:
         return f"≤ {self.against} + {self.seconds * 1e3:g} ms"
 
-    def met(self, measured: Measured) -> bool | None:
+    def verdict(self, measured: Measured) -> Verdict | None:
         ours, rival = measured.ours, measured.fastest(self.against, with_excused=True)
-        return None if ours is None or rival is None else ours <= rival + self.seconds
+        return Verdict(ours <= rival + self.seconds, f"{(ours - rival) * 1e3:+.3g} ms") if ours and rival else None
 
 
 @dataclass(frozen=True)
@@ -108,9 +123,9 @@ class AtMostTimes:
     def __str__(self) -> str:
         return f"≤ {self.ratio:g} × {self.against}"
 
-    def met(self, measured: Measured) -> bool | None:
+    def verdict(self, measured: Measured) -> Verdict | None:
         ours, rival = measured.ours, measured.fastest(self.against, with_excused=True)
-        return None if ours is None or rival is None else ours <= self.ratio * rival
+        return Verdict(ours <= self.ratio * rival, times(ours / rival)) if ours and rival else None
 
 
 @dataclass(frozen=True)
@@ -120,10 +135,10 @@ class AtMost:
     seconds: float
 
     def __str__(self) -> str:
-        return f"≤ {self.seconds * 1e6:g} µs" if self.seconds < 1e-3 else f"≤ {self.seconds * 1e3:g} ms"
+        return f"≤ {seconds_to_text(self.seconds)}"
 
-    def met(self, measured: Measured) -> bool | None:
-        return None if measured.ours is None else measured.ours <= self.seconds
+    def verdict(self, measured: Measured) -> Verdict | None:
+        return Verdict(measured.ours <= self.seconds, seconds_to_text(measured.ours)) if measured.ours else None
 
 
 Target = AtLeast | WithinOwn | OfPeak | AtMostOver | AtMostTimes | AtMost

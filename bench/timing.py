@@ -25,6 +25,14 @@ HOPELESS = 20
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
 
+def seconds_to_text(seconds: float) -> str:
+    """Return a duration in the unit that suits it, with three digits."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
 @dataclass
 class Timing:
     """What became of an implementation: its samples in seconds per call, or why it has none."""

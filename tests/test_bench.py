@@ -63,24 +63,24 @@ def test_the_ratio_is_of_the_fastest_peer_that_counts():
     timings = [timed("matgrad", 1.0), timed("numpy", 3.0), timed("numpy", 0.5, "excused"), timed("jax", 4.0)]
     timings += [timing.Timing(cannot("tensorgrad", "has no such function"))]
     targets = {
-        AtLeast(3): True,
-        AtLeast(3.1): False,
-        AtLeast(4, "jax"): True,
-        AtMostOver(0.4, "numpy"): False,
-        AtMostOver(0.6, "numpy"): True,
-        AtMostTimes(1.9, "numpy"): False,
-        AtMostTimes(2.0, "numpy"): True,
-        AtLeast(1, "tensorgrad"): None,
-        WithinOwn(1.15): None,
-        AtMost(1.0): True,
-        AtMost(0.9): False,
-        OfPeak(0.6): True,
-        OfPeak(0.7): False,
+        AtLeast(3): (True, "3.00×"),
+        AtLeast(3.1): (False, "3.00×"),
+        AtLeast(4, "jax"): (True, "4.00×"),
+        AtMostOver(0.4, "numpy"): (False, "+500 ms"),
+        AtMostOver(0.6, "numpy"): (True, "+500 ms"),
+        AtMostTimes(1.9, "numpy"): (False, "2.00×"),
+        AtMostTimes(2.0, "numpy"): (True, "2.00×"),
+        AtLeast(1, "tensorgrad"): (None, ""),
+        WithinOwn(1.15): (None, ""),
+        AtMost(1.0): (True, "1 s"),
+        AtMost(0.9): (False, "1 s"),
+        OfPeak(0.6): (True, "65 %"),
+        OfPeak(0.7): (False, "65 %"),
     }
     problem = Problem("", sums, {}, {}, tuple(targets), lambda: Work(flops=65e9))
     row = run.summary(problem, timings, LIMITS)
     assert row["ratio"] == 3.0
-    assert [target["met"] for target in row["targets"]] == list(targets.values())
+    assert [(target["met"], target["reached"]) for target in row["targets"]] == list(targets.values())
 
 
 @pytest.mark.parametrize(("derived", "met"), [(1.1, True), (1.2, False)])
@@ -106,8 +106,11 @@ def test_the_work_is_that_of_the_size_and_the_precision():
 
 
 def test_the_totals_are_of_all_ratios():
+    def target(k, met):
+        return {"text": f"target {k}", "met": met, "reached": "7 %"}
+
     def row(name, ratio, *met):
-        return {"name": name, "ratio": ratio, "targets": [{"text": f"target {k}", "met": m} for k, m in enumerate(met)]}
+        return {"name": name, "ratio": ratio, "targets": [target(k, m) for k, m in enumerate(met)]}
 
     some = [row("a", 8.0, True), row("b", 0.5, False, None), row("c", None), row("d", 2.0, True, False), row("e", 0.25)]
     result = run.totals(some)
@@ -118,7 +121,7 @@ def test_the_totals_are_of_all_ratios():
     text = "\n".join(report.totals_text(result))
     assert "**1.19**" in text
     assert "**2** (e, b)" in text
-    assert "| b | target 0 | 0.50 |" in text
+    assert "| b | target 0 | 7 % |" in text
     assert report.totals_text(run.totals([row("c", None)])) == []
 
 
@@ -150,9 +153,15 @@ def test_a_run_ends_in_a_report(tmp_path, monkeypatch, capsys):
 
     assert report.main([str(file), "--output", str(tmp_path / "report")]) == 0
     text = (tmp_path / "report" / "result.md").read_text(encoding="utf-8")
-    assert f"| quadratic gradient | n = 4 | float64 | {run.seconds_to_text(row['ours'])} |" in text
+    assert f"| quadratic gradient | n = 4 | float64 | {timing.seconds_to_text(row['ours'])} |" in text
     assert (tmp_path / "report" / "result.png").exists() == (importlib.util.find_spec("matplotlib") is not None)
     assert "quadratic gradient n=4" in capsys.readouterr().out
+
+    assert report.main([str(file), "--overview"]) == 0
+    ours, ratio = timing.seconds_to_text(row["ours"]), f"{row['ratio']:.2f}"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"| quadratic gradient | n = 4 | {ours} | ")
+    assert last.endswith(f" | {ratio} | — |")
 
 
 def test_the_limit_that_binds_is_reported():

@@ -131,10 +131,12 @@ void run_by_dots(const SumOfProducts& step, const Pointers<T>& base) {
     const size_t depth = step.kept.size() - 1;
     return threads::parallel_ranges(
         iterations(step.kept, depth) * pieces, problems_per_chunk(width * terms), [&](int64_t first, int64_t last) {
-          for (int64_t item = first; item < last; ++item) {
-            const int64_t begin = item % pieces * width;
-            sums_of_rows(step, Odometer<T>(step.kept, depth, base, item / pieces).pointers(), begin,
-                         std::min(rows, begin + width));
+          Odometer<T> walk(step.kept, depth, base, first / pieces);
+          for (int64_t item = first, piece = first % pieces; item < last; ++item) {
+            sums_of_rows(step, walk.pointers(), piece * width, std::min(rows, (piece + 1) * width));
+            if (++piece < pieces) continue;
+            piece = 0;
+            walk.next();
           }
         });
   }

@@ -137,13 +137,27 @@ def test_a_singular_matrix_raises(kind):
 
 
 def test_the_factorization_is_kept():
-    derivative, values, *_ = KINDS["Newton step by V"]
-    operator = derivative.structured(**values, X=values["U"] @ values["V"])
-    b = normal(3, 7)
+    derivative, values, *_ = KINDS["few samples"]
+    operator = derivative.structured(**values)
+    b = normal(20)
     first, kept = operator.solve(b), operator._solve
+    assert kept is not None
     np.testing.assert_array_equal(operator.solve(b), first)
     assert operator._solve is kept
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(operator)).solve(b), first)
+
+
+@pytest.mark.parametrize("kind", ["Newton step by V", "Newton step by U", "A Xᵀ", "permuted Kronecker", "inverse"])
+def test_small_kronecker_products_are_solved_by_one_compiled_function(kind):
+    derivative, values, *_ = KINDS[kind]
+    values = values | {symbol.name: value for symbol in derivative.symbols for value in missing(symbol, values)}
+    operator = derivative.structured(**values)
+    b = normal(*operator._structure.y_shape)
+    solution = operator.solve(b)
+    assert operator._solve is None
+    expected = np.linalg.solve(derivative(**values).reshape(operator.shape), b.ravel())
+    np.testing.assert_allclose(solution, expected.reshape(operator._structure.x_shape), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(operator.solve(b.ravel()), solution.ravel())
 
 
 def test_the_closed_form_solves_as_the_expression_does():

@@ -12,13 +12,17 @@ import scipy.linalg
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
-from ._core import require_memory
+from . import _core
+from ._core import Function, require_memory
 from ._sparse import entry_count, sparse
 from ._structure import Labels, Structure, Term, contract
 
 Array = NDArray[Any]
 Solve = Callable[[Array], Array]
 """Takes right-hand sides with y's axes and one more for their number; returns solutions with x's axes and that one."""
+
+
+_SMALL = 64  # rows of matrices that are factorized again for every right-hand side
 
 
 class Part(NamedTuple):
@@ -35,6 +39,7 @@ class Method(NamedTuple):
     name: str
     factorize: Callable[[Sequence[Array]], Solve]
     is_dense: bool = False  # whether it factorizes the whole matrix
+    direct: Function | None = None  # of the cores and a right-hand side of y's shape, where that is as quick
 
 
 class Axes(NamedTuple):
@@ -68,7 +73,39 @@ def method_of(structure: Structure) -> Method:
     if None in parts or not parts:
         return _of_all_entries(structure)
     axes = Axes((), structure.y_axes, structure.x_axes, lengths, structure.symmetric)
-    return _method([part for part in parts if part is not None], axes)
+    method = _method([part for part in parts if part is not None], axes)
+    return method._replace(direct=_direct(structure))
+
+
+def _direct(structure: Structure) -> Function | None:
+    """Compile the solution with a Kronecker product of small matrices and identities: that with their inverses."""
+    if len(structure.terms) != 1:
+        return None
+    (term,) = structure.terms
+    y, x = structure.y_axes, structure.x_axes
+    pairs = term.pairs()
+    if pairs is None or not term.cores or len(pairs) + len(term.cores) != len(y) or len(x) != len(y):
+        return None
+    x_of = dict(pairs)  # what the axes of y are in the result
+    b = _core.symbol("b", structure.y_shape, False)
+    nodes, labels = [b], [y]
+    for core, own in term.cores:
+        if len(own) != 2 or min(own) not in y or max(own) not in x or max(term.lengths[axis] for axis in own) > _SMALL:
+            return None
+        symbol = structure.cores[core][0]
+        if symbol.shape[0] != symbol.shape[1]:
+            return None
+        nodes.append(_core.linalg("inv", symbol))
+        labels.append(own[::-1])
+        x_of[min(own)] = max(own)
+    if sorted(x_of) != [*y] or sorted(x_of.values()) != [*x]:
+        return None
+    renamed = {axis: axis - len(y) for axis in x} | {a: a if a in dict(pairs) else a + len(x) for a in y}
+    renamed |= {a: renamed[b] for a, b in pairs}
+    inverse = _core.einsum("solve", nodes, [bytes(renamed[label] for label in part) for part in labels], len(x), False)
+    solution = _core.multiply(_core.number(1 / term.coefficient), inverse)
+    symbols = [*(symbol for symbol, _ in structure.cores), b]
+    return Function([solution], symbols, [str(symbol.name) for symbol in symbols], True)
 
 
 def _part(term: Term, y_ndim: int, lengths: dict[int, int]) -> Part | None:

@@ -72,6 +72,7 @@ class Structure:
         self.cores = tuple(cores)  # what stands for each, and its value
         self.terms = tuple(terms)
         self.symmetric = symmetric
+        self.method: Any = None  # how to solve, once it is known
         self._text = text
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, cg, gmres
 
 from ._core import Function, Node, core_product, require_memory
-from ._solve import method_of
+from ._solve import Method, method_of
 from ._sparse import sparse
 from ._structure import Shape, Structure, kronecker_with_identity, structure_of
 from ._validate import as_arrays, as_float_array
@@ -48,6 +48,7 @@ class Structured(LinearOperator):
     _structure: Structure
     _cores: tuple[NDArray[Any], ...]
     _left: NDArray[Any] | None = None  # the core of core ⊗ I, for y and x of two axes: the fast path of products
+    _of_left: tuple[int, str]  # the number of columns of x then, and the core's formula
     _solve: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Structured:
@@ -63,15 +64,19 @@ class Structured(LinearOperator):
     def of_matrix(cls, core: NDArray[Any], columns: int, formula: str) -> Structured:
         """Return core ⊗ I for y and x of shape (len(core), columns), where the core is symmetric."""
         operator: Structured = object.__new__(cls)
-        operator._structure = kronecker_with_identity(len(core), columns, formula)
         operator._left = core
-        operator._cores = (core,)
-        operator._dtype = core.dtype
+        operator._of_left = columns, formula
         return operator
 
     def __getattr__(self, name: str) -> Any:
-        """Have SciPy set shape, dtype and what else it keeps when first asked: it takes longer than a small product."""
-        if name.startswith("__") or "shape" in self.__dict__ or "_structure" not in self.__dict__:
+        """Make what is asked for the first time: all of it takes longer than a small product."""
+        known = self.__dict__
+        if "_left" in known and "_structure" not in known and name in ("_structure", "_cores", "_dtype"):
+            core = known["_left"]
+            self._structure, self._cores = kronecker_with_identity(len(core), *known["_of_left"]), (core,)
+            self._dtype = core.dtype
+            return known[name]
+        if name.startswith("_") or "shape" in known or not known:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         shape = math.prod(self._structure.y_shape), math.prod(self._structure.x_shape)
         super().__init__(self._dtype, shape)  # type: ignore[call-arg]  # not in SciPy's stubs
@@ -111,9 +116,16 @@ class Structured(LinearOperator):
         ndarray
             Of shape (size of y,), (size of y, k) or y's own shape. What may be ravelled as it is, is taken so.
         """
-        structure, left = self._structure, self._left
+        left = self._left
+        if left is not None and type(v) is np.ndarray and v.dtype is left.dtype:
+            shape = left.shape[0], self._of_left[0]
+            if v.shape == shape and shape[1] != 1:
+                return core_product(left, v, None)
+            if v.ndim == 1 and v.size == shape[0] * shape[1]:
+                return core_product(left, v.reshape(shape), None).reshape(-1)
+        structure = self._structure
         if type(v) is np.ndarray and v.dtype is self._dtype and v.shape == structure.unmistakable_shape:
-            return structure.product(*self._cores, v) if left is None else core_product(left, v, None)
+            return structure.product(*self._cores, v)
         if not _is_array_like(v):
             return super().__matmul__(v)
         return self._in_form("@", "v", v, structure.x_shape, structure.y_shape, self._product)
@@ -155,14 +167,24 @@ class Structured(LinearOperator):
         -----
         The factorization is kept for the next call.
         """
+        structure = self._structure
+        method = structure.method
+        if method is None:
+            method = structure.method = method_of(structure)
+        if method.direct is not None and type(b) is np.ndarray and b.dtype is self._dtype:
+            shape = structure.transposed.unmistakable_shape
+            if b.shape == shape:
+                return np.asarray(method.direct(*self._cores, b))
+            if b.ndim == 1 and b.size == math.prod(structure.y_shape):
+                return np.asarray(method.direct(*self._cores, b.reshape(structure.y_shape))).reshape(-1)
         if self._solve is None:
-            self._solve = self._factorize()
+            self._solve = self._factorize(method)
         solution = self._in_form("solve", "b", b, self._structure.y_shape, self._structure.x_shape, self._solve)
         return solution if self._cores else solution.astype(np.result_type(self._dtype, np.asarray(b)), copy=False)
 
-    def _factorize(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def _factorize(self, method: Method) -> Callable[[NDArray[Any]], NDArray[Any]]:
         try:
-            return method_of(self._structure).factorize(self._cores)
+            return method.factorize(self._cores)
         except MemoryError:
             return self._iterate
 

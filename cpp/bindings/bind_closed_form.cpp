@@ -55,7 +55,6 @@ const ClosedForm kClosedForms[] = {
     {"factorization_value_and_gradient", Signature("values(e),U(m,r),V(r,n)->(),(m,r),(r,n)"),
      MATGRAD_BOTH(factorization_observed), "l2", true},
     {"factorization_hessian", Signature("U(n,r)->(r,r)"), MATGRAD_BOTH(factorization_hessian)},
-    {"core_product", Signature("C(p,k),v(k,m)->(p,m)"), MATGRAD_BOTH(core_product)},
 };
 
 [[noreturn]] void shape_error(const ClosedForm& form, const std::string& what) {

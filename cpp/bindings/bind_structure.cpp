@@ -1,9 +1,12 @@
-// The structure of derivatives as Python sees it: tuples of nodes and labels.
+// The structure of derivatives as Python sees it, tuples of nodes and labels; and products with matrices C ⊗ I.
 #include <pybind11/stl.h>
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
+#include "bindings/results.h"
+#include "bindings/without_gil.h"
 #include "expr/build.h"
+#include "matgrad/closed_form.h"
 #include "plan/structure.h"
 
 namespace matgrad::bindings {
@@ -48,10 +51,47 @@ py::tuple structure(const Expr& derivative, const std::vector<Expr>& symbols, co
   return py::make_tuple(found.cores, found.symbols, terms, py::tuple(py::cast(lengths.shape(derivative))));
 }
 
+/// (C ⊗ I) v for a v of the given shape.
+template <class T>
+py::object product(const ArrayView& C, const ArrayView& v, int64_t columns) {
+  const int64_t rows = C.length(0);
+  py::object result = new_array<T>("Structured.@", v.shape());
+  Problems<T> problem{.sizes = {rows, rows, columns}};
+  problem.in[0] = {reinterpret_cast<const T*>(C.data()), rows};
+  problem.in[1] = {reinterpret_cast<const T*>(v.data()), columns};
+  problem.out[0] = {reinterpret_cast<T*>(ArrayView(result.ptr()).data()), columns};
+  const auto compute = [&] { closed_form::core_product(problem); };
+  rows * rows * columns < 8 * kKeepGil ? compute() : without_gil(compute);
+  return result;
+}
+
+/// (C ⊗ I) v for contiguous arrays, v being of shape (rows of C, columns) or ravelled; None if they aren't that.
+PyObject* kronecker_product(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+  return with_python_errors("kronecker_product", [&]() -> py::object {
+    if (count != 3) throw py::type_error("kronecker_product: takes C, v and the number of columns");
+    const int64_t columns = py::handle(arguments[2]).cast<int64_t>();
+    if (!is_exact_array(arguments[0]) || !is_exact_array(arguments[1])) return py::none();
+    const ArrayView C(arguments[0]), v(arguments[1]);
+    auto readable = [](const ArrayView& array) { return array.c_contiguous() && array.aligned(); };
+    if (!readable(C) || !readable(v) || C.ndim() != 2 || C.length(0) != C.length(1)) return py::none();
+    const bool is_own = v.ndim() == 2 && v.length(0) == C.length(0) && v.length(1) == columns;
+    if (!is_own && !(v.ndim() == 1 && v.length(0) == C.length(0) * columns)) return py::none();
+    if (C.holds<double>() && v.holds<double>()) return product<double>(C, v, columns);
+    if (C.holds<float>() && v.holds<float>()) return product<float>(C, v, columns);
+    return py::none();
+  });
+}
+
+PyMethodDef kronecker_product_definition = {
+    "kronecker_product", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kronecker_product)), METH_FASTCALL,
+    "kronecker_product(C, v, columns, /)\n--\n\n(C ⊗ I) v for contiguous arrays, else None."};
+
 }  // namespace
 
 void bind_structure(py::module_& module) {
   module.def("structure", &structure, py::arg("derivative"), py::arg("symbols"), py::arg("shapes"), py::arg("checked"));
+  module.add_object("kronecker_product",
+                    py::reinterpret_steal<py::object>(PyCFunction_New(&kronecker_product_definition, nullptr)));
 }
 
 }  // namespace matgrad::bindings

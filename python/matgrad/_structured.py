@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, cg, gmres
 
-from ._core import Function, Node, core_product, require_memory
+from ._core import Function, Node, kronecker_product, require_memory
 from ._solve import Method, method_of
 from ._sparse import sparse
 from ._structure import Shape, Structure, kronecker_with_identity, structure_of
@@ -116,13 +116,10 @@ class Structured(LinearOperator):
         ndarray
             Of shape (size of y,), (size of y, k) or y's own shape. What may be ravelled as it is, is taken so.
         """
-        left = self._left
-        if left is not None and type(v) is np.ndarray and v.dtype is left.dtype:
-            shape = left.shape[0], self._of_left[0]
-            if v.shape == shape and shape[1] != 1:
-                return core_product(left, v, None)
-            if v.ndim == 1 and v.size == shape[0] * shape[1]:
-                return core_product(left, v.reshape(shape), None).reshape(-1)
+        if self._left is not None:
+            product = kronecker_product(self._left, v, self._of_left[0])
+            if product is not None:
+                return product
         structure = self._structure
         if type(v) is np.ndarray and v.dtype is self._dtype and v.shape == structure.unmistakable_shape:
             return structure.product(*self._cores, v)

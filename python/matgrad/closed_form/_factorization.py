@@ -258,10 +258,11 @@ def factorization_hessian(U: ArrayLike, m: int) -> Structured:
     core = _core.factorization_hessian(U, None)
     if core.ndim != 2:
         raise ValueError(f"factorization_hessian: U has shape {np.shape(U)} but must be a matrix, without a stack")
-    try:
-        columns = operator.index(m)
-    except TypeError:
-        raise TypeError(f"factorization_hessian: m is {m!r} but must be an integer") from None
-    if columns < 0:
-        raise ValueError(f"factorization_hessian: m is {columns} but must not be negative")
-    return _structured().of_matrix(core, columns, "2UᵀU")
+    if type(m) is not int:
+        try:
+            m = operator.index(m)
+        except TypeError:
+            raise TypeError(f"factorization_hessian: m is {m!r} but must be an integer") from None
+    if m < 0:
+        raise ValueError(f"factorization_hessian: m is {m} but must not be negative")
+    return _structured().of_matrix(core, m, "2UᵀU")

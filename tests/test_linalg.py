@@ -130,3 +130,15 @@ def test_one_factorization_serves_all():
     kernels = [row.kernel for row in mg.compile([f, inv(S.T) @ x], [S, x]).plan(S=(9, 9), x=9).rows]
     assert kernels.count("factorize") == 1
     assert "invert" not in kernels
+
+
+@pytest.mark.parametrize("n", [5, 64, 130])
+def test_half_of_a_product_that_is_symmetric(n):
+    S, Y = (mg.matrix(name, symmetric=True) for name in "SY")
+    values = matrix("positive definite", n), matrix("indefinite", n)
+    for function in (lambda S, Y: S @ Y @ S, lambda S, Y: inv(S) - inv(S) @ Y @ inv(S), lambda S, Y: Y @ inv(S) @ Y):
+        got = function(S, Y).compile(S, Y)(*values)
+        np.testing.assert_allclose(got, function(*values), rtol=1e-9, atol=1e-9)
+        if n >= 64:
+            np.testing.assert_array_equal(got, got.T)
+    assert n < 64 or "mirror" in [row.kernel for row in (S @ Y @ S).compile(S, Y).plan(S=(n, n), Y=(n, n)).rows]

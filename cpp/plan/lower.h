@@ -126,9 +126,10 @@ class Lowering {
 /// term: few of its entries, or of the term's, differ from zero.
 bool is_sparse(const expr::Expr& node);
 
-/// coefficient Π factors, summed over labels from `shape.size()` on; `lengths` are those of all labels.
+/// coefficient Π factors, summed over labels from `shape.size()` on; `lengths` are those of all labels. It may be known
+/// that the result is a symmetric matrix.
 View lower_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors, Shape shape,
-                   const std::vector<int64_t>& lengths);
+                   const std::vector<int64_t>& lengths, bool is_symmetric = false);
 
 /// The same, written or added to an array that exists.
 void write_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors,
@@ -143,7 +144,8 @@ struct Product {
   std::vector<Factor> factors{};
   double coefficient = 1;
   Operand result{};
-  bool is_final = true;  ///< whether the result stays as it is
+  bool is_final = true;       ///< whether the result stays as it is
+  bool is_symmetric = false;  ///< whether it is known that the result is a symmetric matrix
 };
 
 /// Emits the steps that contract a product into its result.

@@ -24,7 +24,8 @@ class Contractor {
         lengths_(std::move(product.lengths)),
         scale_(product.coefficient),
         result_(std::move(product.result)),
-        is_final_(product.is_final) {
+        is_final_(product.is_final),
+        is_symmetric_(product.is_symmetric) {
     for (auto& factor : product.factors) tensors_.push_back({std::move(factor)});
   }
 
@@ -363,10 +364,16 @@ class Contractor {
     const Operands operands = diagonal ? Operands{&result, &a, &b, &result, &d} : Operands{&result, &a, &b};
     step.batch = make_nest(lengths, by_descending_stride(result, loops), operands);
     step.summed = make_nest(lengths, by_descending_stride(a, inner & ~bit(k)), operands);
-    step.symmetric = is_symmetric(step);
+    step.symmetric = is_symmetric(step) || (is_symmetric_ && target == &result_ && halves(step));
     lowering_.emit(step);
     if (step.symmetric) lowering_.emit(mirror(step));
     return result;
+  }
+
+  /// Whether it pays to compute half of a symmetric matrix.
+  static bool halves(const MatrixProduct& step) {
+    constexpr int64_t kSmallest = 64;
+    return step.rows == step.columns && step.rows >= kSmallest && step.batch.empty();
   }
 
   /// Whether a product is that of a matrix and its transpose, and large enough to be computed by half, or with a
@@ -394,6 +401,7 @@ class Contractor {
   double scale_;
   const Operand result_;
   const bool is_final_;
+  const bool is_symmetric_;
 };
 
 }  // namespace

@@ -311,7 +311,7 @@ void write(Lowering& lowering, Substituted from, const View& target, bool add) {
 }  // namespace
 
 View lower_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors, Shape shape,
-                   const std::vector<int64_t>& lengths) {
+                   const std::vector<int64_t>& lengths, bool is_symmetric) {
   Substituted from = substitute_all(lowering, coefficient, factors, shape, lengths);
   if (from.taken) return lower_in_two(lowering, coefficient, factors, *from.taken, std::move(shape), lengths);
   if (from.product.factors.size() == 1 && coefficient == 1 && !from.is_guard[0] && !from.is_sparse) {
@@ -323,6 +323,7 @@ View lower_product(Lowering& lowering, double coefficient, const std::vector<Pro
     }
   }
   const View result = lowering.new_buffer(shape);
+  from.product.is_symmetric = is_symmetric;
   write(lowering, std::move(from), result, false);
   return result;
 }

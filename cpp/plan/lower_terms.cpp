@@ -180,7 +180,7 @@ View Lowering::lower_einsum(const Expr& node) {
   Lengths lengths = shape;
   set_lengths(einsum.factors, lengths);
   const auto factors = product_factors(with_squares_as_products(einsum.factors, node->ndim()), coefficient);
-  return lower_product(*this, coefficient, factors, shape, lengths);
+  return lower_product(*this, coefficient, factors, shape, lengths, node->symmetric);
 }
 
 View Lowering::lower_sum(const Expr& node, const Shape& shape) {

@@ -19,7 +19,7 @@ class Network:
     def __init__(self, subscripts, **lengths):
         inputs, output = subscripts.split("->")
         self.factors = [frozenset(labels) for labels in inputs.split(",")]
-        self.result, self.lengths = frozenset(output), lengths
+        self.output, self.result, self.lengths = output, frozenset(output), lengths
         self.bound = max(SMALL, 4 * sum(map(self.size, [*self.factors, self.result])))
 
     def size(self, labels):
@@ -35,7 +35,17 @@ class Network:
         a, b, made = self.kept(left), self.kept(right), self.kept(left | right)
         rate = 8 if a - b and b - a and (a | b) - made else 2
         excess = self.size(made) if self.size(made) > self.bound else 0
-        return np.array([excess, self.size(a) + self.size(b) + self.size(made) + self.size(a | b) / rate])
+        time = 128 + self.size(a) + self.size(b) + self.size(made) + self.size(a | b) / rate
+        if a | b == made:
+            is_last = len(left | right) == len(self.factors)
+            time += 24 * self.size(made) / (self.row(a, b) if is_last else max(self.size(a), self.size(b)))
+        return np.array([excess, time])
+
+    def row(self, a, b):
+        """Elements next to each other in the result, and in both tensors or in one and not in the other."""
+        alike = [(label in a, label in b) for label in reversed(self.output)]
+        count = sum(1 for _ in itertools.takewhile(lambda has: has == alike[0], alike))
+        return self.size(self.output[len(self.output) - count :])
 
     def cost_of(self, order):
         tensors, total = [frozenset([k]) for k in range(len(self.factors))], np.zeros(2)
@@ -63,9 +73,10 @@ class Network:
 
     def order(self):
         numbers = {label: k for k, label in enumerate(sorted(self.lengths))}
-        members = [sum(1 << numbers[label] for label in labels) for labels in [*self.factors, self.result]]
         return _core.contraction_order(
-            [self.lengths[label] for label in sorted(self.lengths)], members[:-1], members[-1]
+            [self.lengths[label] for label in sorted(self.lengths)],
+            [sum(1 << numbers[label] for label in labels) for labels in self.factors],
+            [numbers[label] for label in self.output],
         )
 
 

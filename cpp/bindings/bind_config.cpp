@@ -46,10 +46,10 @@ void bind_config(py::module_& module) {
   // For tests: the order of contractions, which no result shows.
   module.def(
       "contraction_order",
-      [](const std::vector<int64_t>& lengths, const std::vector<uint64_t>& factors, uint64_t result) {
+      [](const std::vector<int64_t>& lengths, const std::vector<uint64_t>& factors, const std::vector<int>& result) {
         std::vector<std::pair<int, int>> pairs;
-        for (const auto& [left, right] :
-             plan::contraction_order(lengths, factors, result, [](plan::Set) { return false; })) {
+        const plan::Network network{lengths, factors, result};
+        for (const auto& [left, right] : plan::contraction_order(network, [](plan::Set) { return false; })) {
           pairs.emplace_back(left, right);
         }
         return pairs;

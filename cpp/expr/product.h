@@ -9,7 +9,7 @@
 namespace matgrad::expr {
 
 /// The most factors that a product is flattened to; operands that would exceed it stay factors of their own.
-constexpr int kMaxFactors = 16;
+constexpr int kMaxFactors = 32;
 
 /// A product on its way to normal form. Labels below ndim are the result's axes.
 class Product {

@@ -147,8 +147,8 @@ View Lowering::view(const Expr& node) {
 }
 
 void Lowering::lower(const Expr& node) {
-  const bool is_lazy =
-      node->as<Identity>() || node->as<Size>() || node->as<SliceLength>() || can_be_deferred(node) || is_sparse(node);
+  const bool is_lazy = node->as<Identity>() || node->as<Size>() || node->as<SliceLength>() || can_be_deferred(node) ||
+                       is_sparse(node) || single_products_.contains(node.get());
   if (!is_lazy) view(node);
 }
 

@@ -35,6 +35,13 @@ struct ProductFactor {
 /// Whether the value of a node needn't be stored for a product with vectors.
 bool can_be_deferred(const expr::Expr& node);
 
+/// A product with other factors in place of some.
+struct Expanded;
+
+/// The products among nodes that are used once, as a factor of another product.
+std::set<const expr::Node*> single_products(const std::vector<expr::Expr>& nodes,
+                                            const std::vector<expr::Expr>& results);
+
 /// What is common to lowering all nodes of a program.
 class Lowering {
  public:
@@ -103,6 +110,8 @@ class Lowering {
   std::vector<ProductFactor> product_factors(const std::vector<expr::Factor>& factors, double& coefficient);
   /// target = coefficient Π factors, or += if `add`. A sum with sparse terms among the factors is multiplied out.
   void write_terms(double coefficient, const std::vector<expr::Factor>& factors, const View& target, bool add);
+  /// Puts the factors of products that are used only here in their place, so that all are contracted in the best order.
+  void inline_products(Expanded& product) const;
   View lower_map(const expr::Map& map, Shape shape);
   View lower_reduce(const expr::Reduce& reduce, Shape shape);
   View lower_linalg(const expr::Linalg& linalg, Shape shape);
@@ -117,7 +126,8 @@ class Lowering {
   std::vector<int64_t> sizes_{};  ///< of buffers from plan_.buffers.arena() on
   int64_t largest_ = 0;           ///< of sizes_
   std::map<const expr::Node*, View> views_{};
-  std::set<const expr::Node*> stored_{};  ///< what could be deferred but is stored in any case
+  std::set<const expr::Node*> stored_{};           ///< what could be deferred but is stored in any case
+  std::set<const expr::Node*> single_products_{};  ///< that are lowered with the product that they are part of
   std::map<std::tuple<const expr::Node*, double, bool>, View> powers_{};
   std::map<const expr::Node*, Factorization> factorizations_{};
 };

@@ -46,7 +46,7 @@ class Contractor {
     std::vector<Set> labels;
     for (const auto& tensor : tensors_) labels.push_back(tensor.labels());
     const auto is_known = [&](Set members) { return lowering_.contractions.contains(key(members, kept(members))); };
-    const auto order = contraction_order(lengths_, labels, wanted, is_known);
+    const auto order = contraction_order({lengths_, labels, by_descending_stride(result_, wanted)}, is_known);
     for (size_t k = 0; k < order.size(); ++k) {
       const auto [left, right] = order[k];
       const Set members = members_[size_t(left)] | members_[size_t(right)];
@@ -265,7 +265,7 @@ class Contractor {
     if (target == nullptr) {
       const bool a_first = size(a.labels()) >= size(b.labels());
       std::vector<int> labels = by_descending_stride(a_first ? a : b, (a_first ? a : b).labels() & keeps);
-      if (left != 0 && right != 0) labels = by_descending_stride(a, a.labels());
+      if (left != 0 && right != 0) labels = by_descending_stride(result_, keeps & result_.labels());
       for (int label : by_descending_stride(left && right ? b : a_first ? b : a, keeps)) {
         if (std::ranges::find(labels, label) == labels.end()) labels.push_back(label);
       }

@@ -258,6 +258,7 @@ double columns_beside(const LengthTable& lengths, const Einsum& einsum, int ndim
 }  // namespace
 
 void Lowering::prepare(const std::vector<Expr>& nodes, const std::vector<Expr>& results) {
+  single_products_ = single_products(nodes, results);
   std::map<const Node*, double> columns;  // with which inverses are multiplied
   auto use = [&](const Expr& inverse, double count) {
     if (is_inverse(inverse)) columns[inverse.get()] += count;

@@ -9,17 +9,20 @@ namespace matgrad::plan {
 
 using namespace expr;
 
-namespace {
-
-/// The most terms that a product is multiplied out to.
-constexpr size_t kMostTerms = 16;
-
-/// A term of a product that is multiplied out.
+/// A product whose factors aren't those of its node: others that these are made of are in their places.
 struct Expanded {
   double coefficient;
   std::vector<Factor> factors;
   Lengths lengths{};  ///< of all labels, also of those that have dropped out of the factors
 };
+
+namespace {
+
+/// The most factors, and labels, of a product that others are part of.
+constexpr size_t kMostInlined = 48;
+
+/// The most terms that a product is multiplied out to.
+constexpr size_t kMostTerms = 16;
 
 /// The product with a term of one of its factors, which is a sum, in the factor's place.
 Expanded with_term(const Expanded& product, size_t position, const Term& term) {
@@ -157,6 +160,38 @@ std::optional<View> Lowering::lower_quotient(const Einsum& einsum, const Shape& 
   return result;
 }
 
+std::set<const Node*> single_products(const std::vector<Expr>& nodes, const std::vector<Expr>& results) {
+  std::map<const Node*, int> uses, plain_uses;  // all, and those as a factor of a product that is nothing else
+  for (const Expr& result : results) ++uses[result.get()];
+  for (const Expr& node : nodes) {
+    for_each_operand(*node, [&](const Expr& operand) { ++uses[operand.get()]; });
+    const auto* einsum = node->as<Einsum>();
+    if (einsum == nullptr) continue;
+    for (const Factor& factor : einsum->factors) plain_uses[factor.node.get()] += factor.exponent == 1 && !factor.guard;
+  }
+  std::set<const Node*> single;
+  for (const Expr& node : nodes) {
+    const auto* einsum = node->as<Einsum>();
+    if (einsum == nullptr || node->ndim() == 0 || is_sparse(node) || uses[node.get()] != 1) continue;
+    const bool has_guard = std::ranges::any_of(einsum->factors, [](const Factor& factor) { return factor.guard; });
+    if (plain_uses[node.get()] == 1 && !has_guard) single.insert(node.get());
+  }
+  return single;
+}
+
+void Lowering::inline_products(Expanded& product) const {
+  for (;;) {
+    const auto found = std::ranges::find_if(product.factors, [&](const Factor& factor) {
+      return single_products_.contains(factor.node.get()) && !is_lowered(factor.node) &&
+             product.factors.size() + factor.node->as<Einsum>()->factors.size() <= kMostInlined &&
+             product.lengths.size() + factor.node->as<Einsum>()->factors.size() <= kMostInlined;
+    });
+    if (found == product.factors.end()) return;
+    product = with_term(product, size_t(found - product.factors.begin()), {1, found->node});
+    set_lengths(product.factors, product.lengths);
+  }
+}
+
 View Lowering::lower_einsum(const Expr& node) {
   const auto& einsum = *node->as<Einsum>();
   const Shape shape = lengths_.shape(node);
@@ -177,10 +212,12 @@ View Lowering::lower_einsum(const Expr& node) {
     if (write_symmetrized(*this, first.node, coefficient, result)) return result;
   }
   if (auto quotient = lower_quotient(einsum, shape)) return *quotient;
-  Lengths lengths = shape;
-  set_lengths(einsum.factors, lengths);
-  const auto factors = product_factors(with_squares_as_products(einsum.factors, node->ndim()), coefficient);
-  return lower_product(*this, coefficient, factors, shape, lengths, node->symmetric);
+  Expanded product{coefficient, einsum.factors, shape};
+  set_lengths(product.factors, product.lengths);
+  inline_products(product);
+  const auto squares = with_squares_as_products(std::move(product.factors), node->ndim());
+  const auto factors = product_factors(squares, product.coefficient);
+  return lower_product(*this, product.coefficient, factors, shape, product.lengths, node->symmetric);
 }
 
 View Lowering::lower_sum(const Expr& node, const Shape& shape) {

@@ -190,7 +190,7 @@ def hessian(fun: Function, argnums: Argnums = 0, structured: bool = False, *, ha
     array([[ 6.,  0.],
            [ 0., 12.]])
     >>> mg.hessian(lambda x: np.sum(x**3), structured=True)(np.array([1.0, 2.0])).describe()
-    'diag(6 x)'
+    '6 diag(x)'
     """
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

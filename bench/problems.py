@@ -223,7 +223,7 @@ FACTORIZATION = (
         [
             ({"n": 20, "m": 20, "k": 5}, OWN),
             ({"n": 200, "m": 200, "k": 5}, AtLeast(3), OWN),
-            ({"n": 5000, "m": 5000, "k": 20}, OWN),
+            ({"n": 2000, "m": 2000, "k": 20}, OWN),
         ],
         lambda n, m, k: Work(flops=n * k * (k + 1) + 2 * k * k * m, read=n * k + m * k, write=m * k),
     ),

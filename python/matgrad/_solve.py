@@ -86,23 +86,22 @@ def _direct(structure: Structure) -> Function | None:
     pairs = term.pairs()
     if pairs is None or not term.cores or len(pairs) + len(term.cores) != len(y) or len(x) != len(y):
         return None
-    x_of = dict(pairs)  # what the axes of y are in the result
+    joined, taken = dict(pairs), {}  # axes of y and of x, by δ and by core
     b = _core.symbol("b", structure.y_shape, False)
-    nodes, labels = [b], [y]
+    factors = [(b, y)]
     for core, own in term.cores:
-        if len(own) != 2 or min(own) not in y or max(own) not in x or max(term.lengths[axis] for axis in own) > _SMALL:
-            return None
         symbol = structure.cores[core][0]
-        if symbol.shape[0] != symbol.shape[1]:
+        if len(own) != 2 or symbol.shape[0] != symbol.shape[1] or term.lengths[own[0]] > _SMALL:
             return None
-        nodes.append(_core.linalg("inv", symbol))
-        labels.append(own[::-1])
-        x_of[min(own)] = max(own)
-    if sorted(x_of) != [*y] or sorted(x_of.values()) != [*x]:
+        taken[min(own)] = max(own)
+        factors.append((_core.linalg("inv", symbol), own[::-1]))
+    if sorted(joined | taken) != [*y] or sorted([*joined.values(), *taken.values()]) != [*x]:
         return None
-    renamed = {axis: axis - len(y) for axis in x} | {a: a if a in dict(pairs) else a + len(x) for a in y}
-    renamed |= {a: renamed[b] for a, b in pairs}
-    inverse = _core.einsum("solve", nodes, [bytes(renamed[label] for label in part) for part in labels], len(x), False)
+    # the solution has the axes of x; over those of y that the inverses have it is a sum
+    names = {axis: axis - len(y) for axis in x}
+    names |= {axis: names[joined[axis]] if axis in joined else len(x) + axis for axis in y}
+    labels = [bytes(names[label] for label in own) for _, own in factors]
+    inverse = _core.einsum("solve", [node for node, _ in factors], labels, len(x), False)
     solution = _core.multiply(_core.number(1 / term.coefficient), inverse)
     symbols = [*(symbol for symbol, _ in structure.cores), b]
     return Function([solution], symbols, [str(symbol.name) for symbol in symbols], True)

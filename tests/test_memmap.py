@@ -100,6 +100,7 @@ loss = np.sum((Xs - Us @ Vs) ** 2)
 compute = {
     "compile": lambda: mg.compile([loss, loss.diff(Us), loss.diff(Vs)], [Xs, Us, Vs])(X, U, V)[1],
     "captured": lambda: mg.value_and_grad(lambda U, V: np.sum((X - U @ V) ** 2), (0, 1))(U, V)[1][0],
+    "Fortran order": lambda: mg.compile([loss, loss.diff(Us), loss.diff(Vs)], [Xs, Us, Vs])(X.T, V.T, U.T)[2].T,
     "closed form": lambda: mg.closed_form.factorization_value_and_gradient(X, U, V)[1][0],
     "argument": lambda: mg.value_and_grad(lambda U, V, X: np.sum((X - U @ V) ** 2), (0, 1))(U, V, X)[1][0],
 }[sys.argv[2]]
@@ -124,7 +125,7 @@ def large_file(request, tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what is resident at the moment isn't known")
-@pytest.mark.parametrize("how", ["compile", "captured", "argument", "closed form"])
+@pytest.mark.parametrize("how", ["compile", "captured", "argument", "Fortran order", "closed form"])
 def test_a_file_is_factorized_in_little_memory(large_file, how):
     path, m, n = large_file
     used, error = measured(FACTORIZATION, path, how, m, n, 4)

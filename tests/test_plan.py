@@ -82,6 +82,18 @@ def test_wrong_sizes(sizes, error, message):
         (P @ v).compile().plan(**sizes)
 
 
+def test_arrays_stand_for_their_shapes_and_strides():
+    a, b = np.ones((m, r)), np.ones((r, n))
+    function = (U @ V + X).compile(U, V, X)
+    assert str(function.plan(U=a, V=(r, n), X=np.ones((m, n)))) == str(function.plan(U=(m, r), V=(r, n), X=(m, n)))
+    assert function.plan(U=a, V=np.asfortranarray(b), X=(m, n)).flops == function.plan(U=a, V=b, X=(m, n)).flops
+    copied = function.plan(U=np.ones((m, 2 * r, 2))[:, ::2, 0], V=b, X=(m, n))
+    assert copied.rows[0].kernel == "copy"
+    assert copied.memory >= 8 * m * r
+    with pytest.raises(ValueError, match="plan: U has 1 axes but must have 2"):
+        function.plan(U=a[0], V=b, X=(m, n))
+
+
 def test_sizes_that_do_not_fit_are_those_of_a_call():
     with pytest.raises(ValueError, match="U has length 7 along axis 1 but V has length 8"):
         (U @ V).cost(U=(m, 7), V=(8, n))

@@ -3,6 +3,7 @@
 #include <structmember.h>
 
 #include <memory>
+#include <optional>
 
 #include "bindings/bind.h"
 #include "bindings/function.h"
@@ -123,14 +124,19 @@ PyObject* reduce(PyObject* self, PyObject*) {
   return Py_BuildValue("(OO)", reinterpret_cast<PyObject*>(Py_TYPE(self)), compiled.definition.ptr());
 }
 
-/// _plan(shapes): a row (kernel, sizes, operands, where, flops, elements) for every kernel call, and the elements of
-/// memory that a call takes beside its results.
+/// _plan([(shape, strides), …]) for arguments with these strides in elements, or None for C order: a row (kernel,
+/// sizes, operands, where, flops, elements) for every kernel call, and the elements of memory that a call takes beside
+/// its results.
 PyObject* plan(PyObject* self, PyObject* shapes) {
   const Compiled& compiled = *reinterpret_cast<FunctionObject*>(self)->compiled;
   return with_python_errors("plan", [&] {
     std::vector<plan::Argument> arguments;
-    for (auto& shape : py::cast<std::vector<plan::Shape>>(py::handle(shapes))) {
-      arguments.push_back({shape, plan::contiguous_strides(shape)});
+    for (py::handle pair : py::reinterpret_borrow<py::object>(shapes)) {
+      auto [shape, given] = py::cast<std::pair<plan::Shape, std::optional<plan::Shape>>>(pair);
+      plan::Argument& argument = arguments.emplace_back();
+      argument.strides = given.value_or(plan::contiguous_strides(shape));
+      argument.is_contiguous = argument.strides == plan::contiguous_strides(shape);
+      argument.shape = std::move(shape);
     }
     const auto plan = plan_for(compiled, arguments);
     py::list rows;

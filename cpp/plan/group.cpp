@@ -119,7 +119,8 @@ void assess(Group& group, const std::map<int, int>& uses) {
       const auto touched = double(elements_touched(member.cut.step, int(k)));
       if (++own_uses[buffers[k]] > 1 && member.cut.advance[k] != 0) read_again[buffers[k]] += touched;
       elements[buffers[k]] += touched;
-      if (touched > kBeyondCaches && k > 0) group.saved += is_outermost(member.cut, k) ? touched : -touched;
+      const bool is_far = touched > kBeyondCaches && k > 0 && !group.streamed.contains(buffers[k]);
+      if (is_far) group.saved += is_outermost(member.cut, k) ? touched : -touched;
       const bool is_product = std::holds_alternative<MatrixProduct>(member.cut.step);
       if (is_product && member.cut.advance[k] == 0 && k > 0) group.saved -= tiles * touched;
     }

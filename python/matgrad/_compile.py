@@ -73,9 +73,9 @@ def plan(self: Function, dtype: Any = "float64", /, **sizes: Any) -> Any:
     ----------
     dtype : {"float64", "float32"}
         The precision.
-    **sizes : int or tuple of int
+    **sizes : int, tuple of int or ndarray
         Lengths by the names of dimensions (``n=200``), and shapes by those of symbols (``X=(100, 80)``); an int will do
-        for the length of a vector.
+        for the length of a vector, and an array stands for its shape and strides.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def plan(self: Function, dtype: Any = "float64", /, **sizes: Any) -> Any:
 
     Notes
     -----
-    The plan is that for arrays in C order.
+    Arguments that are given by their shapes are taken to be in C order.
 
     Examples
     --------

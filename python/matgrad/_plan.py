@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _core
 from ._operands import Symbols
@@ -94,17 +95,19 @@ def planned(function: str, compiled: _core.Function, dtype: Any, sizes: Mapping[
         raise TypeError(f"{function}: dtype is {np.dtype(dtype)} but must be float32 or float64")
     lengths = _lengths(function, known, sizes)
     missing: dict[str, None] = {}
-    shapes: list[list[int]] = []
+    arguments: list[tuple[list[int], list[int] | None]] = []
     for name, symbol in symbols_of(compiled).items():
-        shapes.append([])
+        given = sizes.get(name)
+        shape: list[int] = []
+        arguments.append((shape, _strides(given) if isinstance(given, np.ndarray) else None))
         for n in symbol.shape:
             if not isinstance(n, int) and n not in lengths:
                 missing[n.dimension or name] = None
             else:
-                shapes[-1].append(n if isinstance(n, int) else lengths[n])
+                shape.append(n if isinstance(n, int) else lengths[n])
     if missing:
         raise TypeError(f"{function}: the size of {', '.join(missing)} is missing")
-    rows, memory = compiled._plan(shapes)
+    rows, memory = compiled._plan(arguments)
     made = (
         PlanRow(kernel, size, operands, flops, elements * item_size, where)
         for kernel, size, operands, where, flops, elements in rows
@@ -122,7 +125,8 @@ def _lengths(function: str, symbols: Symbols, sizes: Mapping[str, Any]) -> dict[
     """Return the lengths that axes of symbols have, by the nodes that stand for them."""
     dimensions = {n.dimension: n for s in symbols.values() for n in s.shape if not isinstance(n, int) and n.dimension}
     lengths: dict[Any, int] = {}
-    for name, size in sizes.items():
+    for name, given in sizes.items():
+        size = given.shape if isinstance(given, np.ndarray) else given
         if name not in symbols and name not in dimensions:
             known = ", ".join([*symbols, *dimensions]) or "none"
             raise TypeError(f"{function}: there is no symbol or dimension {name}, only {known}")
@@ -138,6 +142,13 @@ def _lengths(function: str, symbols: Symbols, sizes: Mapping[str, Any]) -> dict[
             if wanted != length:
                 raise ValueError(f"{function}: {name} is {size!r} but that length is {wanted}")
     return lengths
+
+
+def _strides(array: NDArray[Any]) -> list[int] | None:
+    """Return an array's strides in elements; None for those of C order."""
+    if array.flags.c_contiguous:
+        return None
+    return [0 if n == 1 else s // array.itemsize for s, n in zip(array.strides, array.shape, strict=True)]
 
 
 def _short(count: float) -> str:

@@ -332,13 +332,15 @@ def structured(
     checked: tuple[Node, ...],
 ) -> Structured:
     """Compute a derivative, whose last axes are those of x, at values of its symbols."""
-    arrays = as_arrays(function, tuple(symbols), tuple(values))
-    shapes = tuple(array.shape for array in arrays if array is not None)
+    arrays: Sequence[Any] = values
+    if any(type(value) is not np.ndarray or value.dtype.char not in "fd" for value in values):
+        arrays = as_arrays(function, tuple(symbols), tuple(values))
+    shapes = tuple([array.shape for array in arrays])
     try:
         structure, evaluate = structure_of(derivative, x_ndim, tuple(symbols.values()), checked, shapes)
     except (ValueError, IndexError) as error:
         raise type(error)(f"{function}: {error}") from None
-    cores: tuple[NDArray[Any], ...] = evaluate(*arrays)  # type: ignore[arg-type]
+    cores: tuple[NDArray[Any], ...] = evaluate(*arrays)
     return Structured(structure, cores if structure.cores else (), cores[0].dtype)
 
 

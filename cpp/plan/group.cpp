@@ -48,7 +48,7 @@ using Cuts = std::vector<std::vector<Cut>>;
 /// A group that grows: a step joins if it does for each tile only what depends on that tile.
 class Grower {
  public:
-  Grower(int64_t length, int64_t shortest) : shortest_(shortest) { group_.length = length; }
+  explicit Grower(int64_t length) { group_.length = length; }
 
   /// Adds a step if it fits one of these cuts, otherwise all that depends on it has to stay out, too.
   void offer(const Step& step, size_t position, std::span<const Cut> cuts) {
@@ -71,7 +71,6 @@ class Grower {
     if (is_new && read_.contains(written)) return false;
     if (cut.summed ? cut.advance[0] != 0 || !is_new : cut.advance[0] == 0) return false;
     for (size_t k = 0; k < buffers.size(); ++k) {
-      if (cut.advance[k] != 0 && std::max(group_.length, std::abs(cut.advance[k])) < shortest_) return false;
       if (group_.summed.contains(buffers[k])) return false;
       const auto known = group_.streamed.find(buffers[k]);
       const bool is_streamed = known != group_.streamed.end();
@@ -94,7 +93,6 @@ class Grower {
     group_.members.push_back({position, cut});
   }
 
-  const int64_t shortest_;
   Group group_{};
   std::set<int> read_{};              ///< buffers that members read but don't write
   std::set<int> used_{}, written_{};  ///< buffers that steps left out use, and those that they write
@@ -167,7 +165,8 @@ std::vector<int> buffers_of(const Step& step) {
   return buffers;
 }
 
-std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses, int64_t shortest) {
+std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses,
+                                const std::function<bool(const Group&)>& accept) {
   std::optional<Group> best;
   for (const int64_t length : candidate_lengths(steps)) {
     Cuts cuts;
@@ -176,14 +175,14 @@ std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::
     for (size_t first = 0; first < steps.size() && starts < kMostStarts; ++first) {
       starts += !cuts[first].empty();
       for (const Cut& cut : cuts[first]) {
-        Grower grower(length, shortest);
+        Grower grower(length);
         grower.offer(steps[first].step, first, std::span(&cut, 1));
         for (size_t k = first + 1; k < steps.size(); ++k) grower.offer(steps[k].step, k, cuts[k]);
         Group group = std::move(grower).group();
         if (group.members.empty() || group.members[0].position != first) continue;
         assess(group, uses);
         const bool is_better = !best || std::pair(group.saved, group.length) > std::pair(best->saved, best->length);
-        if (is_better) best = std::move(group);
+        if (is_better && accept(group)) best = std::move(group);
       }
     }
   }

@@ -1,6 +1,7 @@
 // Which steps can run as one pass over tiles of an index.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -28,8 +29,9 @@ struct Group {
 /// The buffers of a step's operands.
 std::vector<int> buffers_of(const Step& step);
 
-/// The group of steps that saves most; nothing if there is none. `uses` counts the uses of each buffer by these steps
-/// and others. Where an operand is read in pieces, one for each tile, they have at least `shortest` elements.
-std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses, int64_t shortest);
+/// The group of steps that saves most, of those that are accepted; nothing if there is none. `uses` counts the uses of
+/// each buffer by these steps and others.
+std::optional<Group> best_group(const std::vector<TiledStep>& steps, const std::map<int, int>& uses,
+                                const std::function<bool(const Group&)>& accept);
 
 }  // namespace matgrad::plan

@@ -87,7 +87,7 @@ class Streamer {
   /// The steps with passes in place of groups of them that save at least that much. `uses` counts the uses of buffers;
   /// `sizes` are those of buffers that may become local.
   Steps passes(const Steps& steps, size_t level, double least, const Uses& uses, Sizes& sizes) {
-    const auto group = best_group(steps, uses, limits_.tile / kTilesOfPieces);
+    const auto group = best_group(steps, uses, [&](const Group& some) { return has_long_pieces(some, level); });
     if (!group || group->saved < least) return steps;
     Steps before, after;
     auto member = group->members.begin();
@@ -108,14 +108,30 @@ class Streamer {
  private:
   int64_t size(int buffer) const { return sizes_[size_t(buffer - buffers_.first_intermediate())]; }
 
-  void add_pass(Steps& result, const Group& group, const Steps& steps, size_t level, const Uses& uses, Sizes& sizes) {
+  /// The values of the index in a tile, and whether that is to be cut once more.
+  std::pair<int64_t, bool> tile_of(const Group& group, size_t level) const {
     const bool has_products = std::ranges::any_of(
         group.members, [](const auto& member) { return std::holds_alternative<MatrixProduct>(member.cut.step); });
-    Pass pass{.level = int(level), .length = group.length};
     const double elements = double(limits_.tile) * (has_products ? 2 : 1);
-    pass.tile = even_tile(group.length, int64_t(elements / elements_per_unit(group)));
-    const bool nests = level == 0 && has_products && pass.tile < kProductTile && pass.tile < group.length;
-    if (nests) pass.tile = even_tile(group.length, kProductTile);
+    const int64_t tile = even_tile(group.length, int64_t(elements / elements_per_unit(group)));
+    const bool nests = level == 0 && has_products && tile < kProductTile && tile < group.length;
+    return {nests ? even_tile(group.length, kProductTile) : tile, nests};
+  }
+
+  /// Whether the pieces that operands are read in, one for each tile, aren't too short.
+  bool has_long_pieces(const Group& group, size_t level) const {
+    const int64_t tile = tile_of(group, level).first;
+    return tile == group.length || std::ranges::all_of(group.members, [&](const auto& member) {
+             return std::ranges::all_of(member.cut.advance, [&](int64_t advance) {
+               return advance == 0 || tile * std::abs(advance) >= limits_.tile / kTilesOfPieces;
+             });
+           });
+  }
+
+  void add_pass(Steps& result, const Group& group, const Steps& steps, size_t level, const Uses& uses, Sizes& sizes) {
+    Pass pass{.level = int(level), .length = group.length};
+    bool nests = false;
+    std::tie(pass.tile, nests) = tile_of(group, level);
     pass.chunk = level == 0 ? chunk(group, pass.tile) : group.length;
     if (pass.chunks() > 1 && !group.summed.empty()) add_partials(pass, group);
     for (const auto& member : group.members) {

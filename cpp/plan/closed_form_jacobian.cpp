@@ -1,5 +1,6 @@
 // Jacobian tensors of A x, A B and RᵀR by their factors.
 #include <array>
+#include <vector>
 
 #include "matgrad/closed_form.h"
 #include "plan/scatter.h"
@@ -33,9 +34,16 @@ template <class T>
 void matmul_jacobian(const Problems<T>& problems) {
   const int64_t m = problems.sizes[0], k = problems.sizes[1], n = problems.sizes[2];
   const int64_t lda = problems.in[0].row_stride, ldb = problems.in[1].row_stride;
+  std::vector<T> transposed(size_t(problems.count * n * k));  // neighbours in the result become neighbours in memory
+  for (int64_t problem = 0; problem < problems.count; ++problem) {
+    const T* B = problems.input(1, problem);
+    for (int64_t at = problem * n * k, j = 0; j < n; ++j) {
+      for (int64_t q = 0; q < k; ++q) transposed[size_t(at++)] = B[q * ldb + j];
+    }
+  }
   scatter_output(problems, 0, m * n * m * k, [&](int64_t problem) {
-    return std::array{
-        Core<T>{problems.input(1, problem), 1, 0, 3, {{m, n * m * k + k, 0}, {n, m * k, 1}, {k, 1, ldb}}}};
+    const T* columns = transposed.data() + problem * n * k;
+    return std::array{Core<T>{columns, 1, 0, 3, {{m, n * m * k + k, 0}, {n, m * k, k}, {k, 1, 1}}}};
   });
   scatter_output(problems, 1, m * n * k * n, [&](int64_t problem) {
     return std::array{

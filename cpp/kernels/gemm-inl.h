@@ -55,18 +55,22 @@ template <class T, int R, int V, bool Negative = false, class RightFactor = Righ
 MATGRAD_INLINE void multiply_into(int64_t k_blocks, const Left<T>& a, const RightFactor& b, Vec<T> (&sum)[R][V]) {
   const T* b_row = b.data;
   for (int64_t block = 0; block < k_blocks; ++block) {
-    const T* a_row[R];
-    for (int i = 0; i < R; ++i) a_row[i] = a.data + block * a.outer + i * a.row;
-    for (int64_t k = 0, column = 0; k < a.inner; ++k, column += a.column, b_row += b.row) {
+    constexpr int kGroup = 3;  // rows whose addresses the processor computes from one
+    const T* rows[(R + kGroup - 1) / kGroup];
+#pragma GCC unroll 8
+    for (int i = 0; i < R; i += kGroup) rows[i / kGroup] = a.data + block * a.outer + i * a.row;
+    for (int64_t k = 0; k < a.inner; ++k, b_row += b.row) {
       Vec<T> right[V];
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) right[v] = b.template read<V>(b_row, v);
 #pragma GCC unroll 8
       for (int i = 0; i < R; ++i) {
-        Vec<T> left = broadcast(a_row[i][column]);
+        Vec<T> left = broadcast(rows[i / kGroup][i % kGroup * a.row]);
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) sum[i][v] = fma<T>(Negative ? -left : left, right[v], sum[i][v]);
       }
+#pragma GCC unroll 8
+      for (int i = 0; i < R; i += kGroup) rows[i / kGroup] += a.column;
     }
   }
 }

@@ -199,12 +199,15 @@ struct Product {
   const T* D = nullptr;  ///< not read if shift is 0
   int64_t ldd = 0;
   int64_t below = INT64_MAX / 2;  ///< elements (i, j) with i > j + below needn't be computed
+  /// How many such products there are, and how far apart their operands are.
+  int64_t count = 1;
+  int64_t stack_A = 0, stack_B = 0, stack_C = 0, stack_D = 0, stack_d = 0;
 };
 
 /// Products of matrices (product-inl.h).
 template <class T>
 struct ProductKernels {
-  /// `scratch` has room for scratch_size elements. It may be null if d is and b_column is 1.
+  /// `scratch` has room for scratch_size elements. It may be null if d is and b_column is 1, which suits small factors.
   void (*multiply)(const Product<T>& product, T* scratch);
   int64_t scratch_size;
 };

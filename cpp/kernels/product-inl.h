@@ -18,6 +18,10 @@ template <class T>
 constexpr int64_t kBlockColumns = 2048 / int64_t(sizeof(T));
 constexpr int64_t kBlockRows = 16 * kTileRows;
 
+MATGRAD_INLINE int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
 /// Elements from one packed panel of A to the next: the stores of its last column may write beyond it.
 template <class T>
 constexpr int64_t left_panel(int64_t k) {
@@ -139,31 +143,38 @@ struct Output {
   int64_t ldc;
 };
 
+/// Writes a tile of R rows and V registers; only `last` lanes of the last register are columns unless it is Whole.
+template <class T, int R, int V, bool Whole>
+MATGRAD_INLINE void write_tile(const Vec<T> (&sum)[R][V], const Output<T>& out, int64_t last) {
+  constexpr int64_t L = kLanes<T>;
+  const bool adds = out.shift != T(0);
+  T* c = out.C;
+  const T* d = out.D;
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i, c += out.ldc, d += out.ldd) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      const bool whole = Whole || v < V - 1;
+      Vec<T> value = out.scale * sum[i][v];
+      if (adds) value += out.shift * (whole ? load(d + v * L) : load_first(d + v * L, last));
+      whole ? store(c + v * L, value) : store_first(c + v * L, value, last);
+    }
+  }
+}
+
 /// A tile of R rows and V registers of C, from its corner on; `last` lanes of the last register are columns, or all.
 template <class T, int R, int V, class Right>
-void product_tile(const Left<T>& a, const Right& b, const Output<T>& out, int64_t last) {
-  constexpr int64_t L = kLanes<T>;
-  constexpr int64_t kLine = kLineBytes / int64_t(sizeof(T));
-  for (int i = 0; i < R; ++i) {
-    for (int64_t j = 0; j < V * L; j += kLine) __builtin_prefetch(out.C + (i * out.ldc + j), 1);
+MATGRAD_INLINE void product_tile(const Left<T>& a, const Right& b, const Output<T>& out, int64_t last) {
+  constexpr int64_t L = kLanes<T>, kLine = kLineBytes / int64_t(sizeof(T)), kLong = 64;
+  if (a.inner >= kLong) {
+    const T* c = out.C;
+    for (int i = 0; i < R; ++i, c += out.ldc) {
+      for (int64_t j = 0; j < V * L; j += kLine) __builtin_prefetch(c + j, 1);
+    }
   }
   Vec<T> sum[R][V] = {};
   multiply_into<T, R, V>(1, a, b, sum);
-  auto write = [&](auto is_whole) {
-    for_constants<R>([&](auto i) {
-      T* c = out.C + i.value * out.ldc;
-      const T* d = out.D + i.value * out.ldd;
-      for_constants<V>([&](auto v) {
-        const bool whole = is_whole.value || v.value + 1 < V;
-        Vec<T> value = out.scale * sum[i.value][v.value];
-        if (out.shift != T(0)) {
-          value += out.shift * (whole ? load(d + v.value * L) : load_first(d + v.value * L, last));
-        }
-        whole ? store(c + v.value * L, value) : store_first(c + v.value * L, value, last);
-      });
-    });
-  };
-  last == L ? write(Constant<1>{}) : write(Constant<0>{});
+  last == L ? write_tile<T, R, V, true>(sum, out, last) : write_tile<T, R, V, false>(sum, out, last);
 }
 
 /// Whether that many lines of a matrix, `stride` elements apart, stay in the second-level cache without being packed.
@@ -204,7 +215,8 @@ struct Ahead {
   }
 };
 
-/// A product without d of at most kBlockTerms terms; `left` and `right` are A and B as panels, or null.
+/// Products without d of at most kBlockTerms terms; `left` and `right` are A and B as panels, or null. Of a stack of
+/// them, each tile is computed for all before the next.
 template <class T>
 void multiply_block(const Product<T>& block, const T* left, const T* right, Ahead<T> ahead) {
   constexpr int64_t L = kLanes<T>;
@@ -220,18 +232,48 @@ void multiply_block(const Product<T>& block, const T* left, const T* right, Ahea
       ahead.fetch();
       if (end <= i0 - block.below) return;
       const int64_t last = end <= block.columns ? L : block.columns - end + L;
-      const Output<T> tile{
-          block.scale, block.shift, block.D + (i0 * block.ldd + first), block.ldd, block.C + (i0 * block.ldc + first),
-          block.ldc};
-      if (right) {
-        product_tile<T, R.value, V.value>(a, Right<T>{right + first * k, V.value * L, L}, tile, last);
-      } else if (last == L) {
-        product_tile<T, R.value, V.value>(a, Right<T>{block.B + first, block.b_row, L}, tile, last);
-      } else {
-        product_tile<T, R.value, V.value>(a, PartialRight<T>{block.B + first, block.b_row, last}, tile, last);
+      const T *B = block.B + first, *D = block.D + (i0 * block.ldd + first);
+      T* C = block.C + (i0 * block.ldc + first);
+      Left<T> at = a;
+      for (int64_t s = 0; s < block.count; ++s) {
+        const Output<T> tile{block.scale, block.shift, D, block.ldd, C, block.ldc};
+        if (right) {
+          product_tile<T, R.value, V.value>(at, Right<T>{right + first * k, V.value * L, L}, tile, last);
+        } else if (last == L) {
+          product_tile<T, R.value, V.value>(at, Right<T>{B, block.b_row, L}, tile, last);
+        } else {
+          product_tile<T, R.value, V.value>(at, PartialRight<T>{B, block.b_row, last}, tile, last);
+        }
+        at.data += block.stack_A, B += block.stack_B, C += block.stack_C, D += block.stack_D;
       }
     });
   });
+}
+
+/// What follows `count` products of a stack.
+template <class T>
+Product<T> after(Product<T> product, int64_t count) {
+  product.A += count * product.stack_A;
+  product.B += count * product.stack_B;
+  product.C += count * product.stack_C;
+  product.D += count * product.stack_D;
+  if (product.d) product.d += count * product.stack_d;
+  product.count -= count;
+  return product;
+}
+
+/// Multiplies a stack, as many products at once as stay in the first-level cache.
+template <class T>
+void multiply_stack(Product<T> stack) {
+  constexpr int64_t kAtOnce = 1 << 14;
+  const int64_t elements = stack.rows * stack.k + stack.k * stack.columns + stack.rows * stack.columns;
+  const int64_t group = 1 + kAtOnce / (elements * int64_t(sizeof(T)) + 1);
+  while (stack.count > 0) {
+    Product<T> some = stack;
+    some.count = least(group, stack.count);
+    multiply_block<T>(some, nullptr, nullptr, Ahead<T>{});
+    stack = after(stack, some.count);
+  }
 }
 
 /// What follows a panel of contiguous rows: `rows` rows, fetched in as many pieces as the block has panels of columns.
@@ -240,10 +282,6 @@ Ahead<T> ahead(const Product<T>& block, int64_t rows) {
   constexpr int64_t kPanel = kTileBlocks * kLanes<T>;
   if (rows <= 0) return {};
   return {block.A + block.rows * block.a_row, block.a_row, rows, (block.k * kPanel / block.columns + 7) / 8 * 8};
-}
-
-MATGRAD_INLINE int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
 }
 
 /// The length of pieces of [0, total), at most `most` and as equal as multiples of `unit`, which divides `most`, allow.
@@ -263,7 +301,16 @@ void product(const Product<T>& whole, T* scratch) {
   const bool fetches_ahead = packs_a && whole.a_column == 1;
   const int64_t tallest = fetches_ahead ? kTileRows : packs_a ? kBlockRows : whole.rows;
   if (!packs_a && !packs_b && whole.columns <= widest && whole.k <= kBlockTerms) {
-    return multiply_block<T>(whole, nullptr, nullptr, Ahead<T>{});
+    return whole.count > 1 ? multiply_stack<T>(whole) : multiply_block<T>(whole, nullptr, nullptr, Ahead<T>{});
+  }
+  if (whole.count != 1) {
+    Product<T> rest = whole;
+    for (; rest.count > 0; rest = after(rest, 1)) {
+      Product<T> one = rest;
+      one.count = 1;
+      product(one, scratch);
+    }
+    return;
   }
   T *const left = packs_a ? scratch : nullptr, *const right = packs_b ? scratch + kLeftSize<T> : nullptr;
   const int64_t width = piece(whole.columns, widest, kTileBlocks * kLanes<T>);

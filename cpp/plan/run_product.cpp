@@ -57,8 +57,11 @@ Cuts cuts_of(const MatrixProduct& step, int64_t products, int64_t outer) {
 
 template <class T>
 void multiply(const kernels::Product<T>& product) {
+  constexpr int64_t kSmall = 1 << 15;  // multiplications for which nothing is packed where it doesn't have to be
   static thread_local Scratch scratch;
   const auto& kernels = kernels::table<T>().product;
+  const bool is_small = product.rows * product.columns * product.k <= kSmall;
+  if (is_small && product.b_column == 1 && product.d == nullptr) return kernels.multiply(product, nullptr);
   kernels.multiply(product, scratch.get<T>(size_t(kernels.scratch_size)));
 }
 
@@ -154,34 +157,62 @@ void run_in_parts(const Cuts& cuts, const kernels::Product<T>& product) {
   add_parts(product, parts - 1, sums);
 }
 
+/// Products of which each is a tile: positions [first, last) of a batch, in stacks along its innermost loop.
+template <class T>
+void run_stacks(const MatrixProduct& step, const Pointers<T>& at, int64_t first, int64_t last) {
+  const Loop& inner = step.batch.back();
+  const size_t depth = step.batch.size() - 1;
+  Odometer<T> outer(step.batch, depth, at, first / inner.length);
+  for (int64_t begin = first % inner.length; first < last; begin = 0, outer.next()) {
+    Pointers<T> base = outer.pointers();
+    for (size_t k = 0; k < kMaxOperands; ++k) base[k] += begin * inner.strides[k];
+    kernels::Product<T> stack = product_at(step, base);
+    stack.count = std::min(last - first, inner.length - begin);
+    stack.stack_C = inner.strides[0];
+    stack.stack_A = inner.strides[1];
+    stack.stack_B = inner.strides[2];
+    stack.stack_D = inner.strides[3];
+    stack.stack_d = inner.strides[4];
+    multiply(stack);
+    first += stack.count;
+  }
+}
+
+/// Tiles [first, last) of the products of a batch, which are sums over blocks.
+template <class T>
+void run_tiles(const MatrixProduct& step, const Cuts& cuts, const Pointers<T>& at, int64_t first, int64_t last) {
+  const int64_t columns = cuts.columns.pieces(), tiles = cuts.rows.pieces() * columns;
+  const int64_t blocks = iterations(step.summed, step.summed.size());
+  Odometer<T> batch(step.batch, step.batch.size(), at, first / tiles);
+  for (int64_t item = first; item < last; ++item) {
+    Odometer<T> walk(step.summed, step.summed.size(), batch.pointers());
+    const int64_t row = item % tiles / columns, column = item % tiles % columns;
+    for (int64_t block = 0; block < blocks; ++block, walk.next()) {
+      kernels::Product<T> tile = tile_of(product_at(step, walk.pointers()), cuts.rows, row, cuts.columns, column);
+      if (block > 0) tile.D = tile.C, tile.ldd = tile.ldc, tile.shift = 1;
+      if (is_above(tile)) multiply(tile);
+    }
+    if ((item + 1) % tiles == 0) batch.next();
+  }
+}
+
 }  // namespace
 
 template <class T>
 void run(const MatrixProduct& step, const Pointers<T>& at) {
-  const int64_t outer = iterations(step.summed, step.summed.size());
-  if (step.batch.empty() && outer == 1 && step.rows * step.columns * step.k <= kProductsPerChunk) {
-    return multiply(product_at(step, at));
-  }
+  const int64_t blocks = iterations(step.summed, step.summed.size());
+  const int64_t work = step.rows * step.columns * step.k;
+  if (step.batch.empty() && blocks == 1 && work <= kProductsPerChunk) return multiply(product_at(step, at));
   const int64_t products = iterations(step.batch, step.batch.size());
-  const Cuts cuts = cuts_of(step, products, outer);
+  const Cuts cuts = cuts_of(step, products, blocks);
   if (cuts.terms.pieces() > 1) return run_in_parts(cuts, product_at(step, at));
   const int64_t tiles = cuts.rows.pieces() * cuts.columns.pieces();
-  const int64_t work = step.rows * step.columns * step.k * outer / std::max<int64_t>(1, tiles);
-  threads::parallel_ranges(
-      products * tiles, std::max<int64_t>(1, kProductsPerChunk / std::max<int64_t>(1, work)),
-      [&](int64_t first, int64_t last) {
-        Odometer<T> batch(step.batch, step.batch.size(), at, first / tiles);
-        for (int64_t item = first; item < last; ++item) {
-          Odometer<T> walk(step.summed, step.summed.size(), batch.pointers());
-          const int64_t row = item % tiles / cuts.columns.pieces(), column = item % tiles % cuts.columns.pieces();
-          for (int64_t block = 0; block < outer; ++block, walk.next()) {
-            kernels::Product<T> tile = tile_of(product_at(step, walk.pointers()), cuts.rows, row, cuts.columns, column);
-            if (block > 0) tile.D = tile.C, tile.ldd = tile.ldc, tile.shift = 1;
-            if (is_above(tile)) multiply(tile);
-          }
-          if ((item + 1) % tiles == 0) batch.next();
-        }
-      });
+  const int64_t tile_work = std::max<int64_t>(1, work * blocks / std::max<int64_t>(1, tiles));
+  const int64_t grain = std::max<int64_t>(1, kProductsPerChunk / tile_work);
+  threads::parallel_ranges(products * tiles, grain, [&](int64_t first, int64_t last) {
+    const bool are_stacks = tiles == 1 && blocks == 1 && !step.batch.empty();
+    are_stacks ? run_stacks(step, at, first, last) : run_tiles(step, cuts, at, first, last);
+  });
 }
 
 template <class T>

@@ -65,6 +65,11 @@ struct References {
     for (Reference& reference : found) reference.values.is_whole = true;
     add_nest(found, step.kept, false);
   }
+  void operator()(Softmax& step) {
+    found.push_back({.length = &step.length, .values = {step.length, {1, 1}}});
+    found[0].values.is_whole = true;
+    add_nest(found, step.rows, false);
+  }
   template <class Other>
   void operator()(Other&) {}
 };

@@ -1,7 +1,4 @@
 // Log-sum-exp, its gradient (softmax) and its Hessian.
-#include <algorithm>
-#include <functional>
-
 #include "kernels/dispatch.h"
 #include "matgrad/closed_form.h"
 #include "plan/chunks.h"
@@ -9,21 +6,6 @@
 #include "plan/scratch.h"
 
 namespace matgrad::closed_form {
-
-namespace {
-
-/// s = exp(x − m) / Σ exp(x[i] − m), m the maximum; all NaN where that is infinite.
-template <class T>
-void softmax(int64_t n, const T* x, T* s) {
-  const auto& reduce = kernels::table<T>().reduce;
-  const T m = maximum_of(n, x);
-  const T sum = reduce_ranges(
-      n, [&](int64_t first, int64_t last) { return reduce.exp(last - first, x + first, m, s + first); }, std::plus<>());
-  threads::parallel_ranges(n, kElementsPerChunk,
-                           [&](int64_t first, int64_t last) { reduce.multiply(last - first, 1 / sum, s + first); });
-}
-
-}  // namespace
 
 template <class T>
 void logsumexp(const Problems<T>& problems) {

@@ -101,6 +101,10 @@ struct CostOf {
     return {step.reduction == expr::Reduction::LogSumExp ? 2 * all : all,
             elements({&step.kept}, 0) + elements({&step.kept, &step.reduced}, 1)};
   }
+  Cost operator()(const Softmax& step) const {
+    const double all = iterations(step.rows) * double(step.length);
+    return {3 * all, 2 * all};
+  }
   Cost operator()(const Factorize& step) const {
     const double n = double(step.n), count = double(step.count);
     return {count * n * n * n * 2 / 3, 2 * count * n * n};
@@ -182,6 +186,7 @@ struct NameOf {
     static constexpr const char* kNames[] = {"max", "min", "prod", "logsumexp"};
     return {kNames[size_t(step.reduction)], stack(joined(step.kept), joined(step.reduced))};
   }
+  Name operator()(const Softmax& step) const { return {"softmax", stack(joined(step.rows), joined({step.length}))}; }
   Name operator()(const Factorize& step) const { return {"factorize", matrices(step.count, step.n, step.n)}; }
   Name operator()(const Determinant& step) const { return {"determinant", matrices(step.count, step.n, step.n)}; }
   Name operator()(const Solve& step) const { return {"solve", matrices(step.count, step.n, step.columns)}; }

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
+#include "expr/op.h"
 #include "plan/axes.h"
 #include "plan/group.h"
 
@@ -56,11 +58,18 @@ Fused scaled_after(const TiledStep& first, const TiledStep& second) {
   TiledStep result = first;
   double* number = scaling != nullptr && !is_accumulated(result.step) ? multiplier(result.step, 0) : nullptr;
   Step copy = second.step;
-  if (number == nullptr || places_of(copy)[1]->offset != places_of(result.step)[0]->offset ||
+  auto* elementwise = std::get_if<Elementwise>(&result.step);
+  const bool is_sum = scaling != nullptr && elementwise != nullptr && elementwise->op == RowOp::Combine;
+  if ((number == nullptr && !is_sum) || places_of(copy)[1]->offset != places_of(result.step)[0]->offset ||
       elements_touched(copy, 1) != elements_touched(result.step, 0)) {
     return std::nullopt;
   }
-  *number *= scaling->a;
+  if (is_sum) {
+    elementwise->a *= scaling->a;
+    elementwise->b *= scaling->a;
+  } else {
+    *number *= scaling->a;
+  }
   take_place(result, 0, second, 0);
   return result;
 }
@@ -136,15 +145,16 @@ size_t next_use(const std::vector<TiledStep>& steps, size_t producer, int buffer
   return steps.size();
 }
 
-}  // namespace
+using Rule = Fused (*)(const TiledStep& first, const TiledStep& second);
 
-void fuse(std::vector<TiledStep>& steps, const std::map<int, int>& uses) {
+/// Applies rules to each step whose result is used by one other step only.
+void apply(std::vector<TiledStep>& steps, const std::map<int, int>& uses, std::initializer_list<Rule> rules) {
   for (size_t k = 0; k + 1 < steps.size();) {
     const std::vector<int> buffers = buffers_of(steps[k].step);
     const bool is_used_once = !std::holds_alternative<Pass>(steps[k].step) && uses.at(buffers[0]) == 2;
     const size_t next = is_used_once ? next_use(steps, k, buffers[0]) : steps.size();
     Fused fused;
-    for (const auto rule : {scaled_after, scaled_before, added_after}) {
+    for (const Rule rule : rules) {
       if (next < steps.size() && !fused) fused = rule(steps[k], steps[next]);
     }
     if (fused) {
@@ -155,6 +165,67 @@ void fuse(std::vector<TiledStep>& steps, const std::map<int, int>& uses) {
       ++k;
     }
   }
+}
+
+/// The softmax that a reduction, a difference and exponentials make; nothing if they make none.
+std::optional<Softmax> as_softmax(const Step& first, const Step& second, const Step& third) {
+  constexpr int64_t kShortest = 32;  // shorter rows are better reduced side by side
+  const auto* reduction = std::get_if<RowReduction>(&first);
+  const auto* difference = std::get_if<Elementwise>(&second);
+  const auto* exponentials = std::get_if<Elementwise>(&third);
+  const bool are_steps = reduction != nullptr && reduction->reduction == expr::Reduction::LogSumExp &&
+                         difference != nullptr && difference->op == RowOp::Combine && exponentials != nullptr &&
+                         exponentials->op == RowOp::Map && exponentials->function->name == std::string_view("exp");
+  if (!are_steps || !are_alike(*exponentials, 0, 1) || exponentials->places[1] != difference->places[0] ||
+      elements_touched(second, 0) != elements_touched(third, 1)) {
+    return std::nullopt;
+  }
+  const size_t x = difference->a == 1 ? 1 : 2;
+  const bool is_difference = difference->places[x] == reduction->places[1] &&
+                             difference->places[3 - x] == reduction->places[0] && difference->a + difference->b == 0 &&
+                             std::abs(difference->a) == 1;
+  if (!is_difference || difference->tiled || difference->nest.empty() || reduction->reduced.size() != 1 ||
+      reduction->kept.size() + 1 != difference->nest.size()) {
+    return std::nullopt;
+  }
+  const Loop &row = difference->nest.back(), &reduced = reduction->reduced[0];
+  if (row.length < kShortest || row.length != reduced.length || reduced.strides[1] != 1 || row.strides[0] != 1 ||
+      row.strides[x] != 1 || row.strides[3 - x] != 0) {
+    return std::nullopt;
+  }
+  Softmax softmax{.length = row.length, .places = {exponentials->places[0], reduction->places[1]}};
+  for (size_t k = 0; k < reduction->kept.size(); ++k) {
+    const Loop &kept = reduction->kept[k], &loop = difference->nest[k];
+    if (kept.length != loop.length || kept.strides[0] != loop.strides[3 - x] || kept.strides[1] != loop.strides[x]) {
+      return std::nullopt;
+    }
+    softmax.rows.push_back({loop.length, {loop.strides[0], loop.strides[x]}});
+  }
+  return softmax;
+}
+
+}  // namespace
+
+void fuse_before_passes(std::vector<TiledStep>& steps, const std::map<int, int>& uses) {
+  apply(steps, uses, {scaled_after, scaled_before});
+  for (size_t k = 0; k + 2 < steps.size(); ++k) {
+    if (!std::holds_alternative<RowReduction>(steps[k].step)) continue;
+    const int logarithm = buffers_of(steps[k].step)[0];
+    const size_t second = uses.at(logarithm) == 2 ? next_use(steps, k, logarithm) : steps.size();
+    if (second == steps.size()) continue;
+    const int difference = buffers_of(steps[second].step)[0];
+    const size_t third = uses.at(difference) == 2 ? next_use(steps, second, difference) : steps.size();
+    if (third == steps.size()) continue;
+    const auto softmax = as_softmax(steps[k].step, steps[second].step, steps[third].step);
+    if (!softmax) continue;
+    steps[third].step = *softmax;
+    steps.erase(steps.begin() + ptrdiff_t(second));
+    steps.erase(steps.begin() + ptrdiff_t(k));
+  }
+}
+
+void fuse(std::vector<TiledStep>& steps, const std::map<int, int>& uses) {
+  apply(steps, uses, {scaled_after, scaled_before, added_after});
 }
 
 }  // namespace matgrad::plan

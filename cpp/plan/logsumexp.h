@@ -1,8 +1,9 @@
-// The logarithm of a sum of exponentials.
+// The logarithm of a sum of exponentials, and its gradient.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "kernels/dispatch.h"
 #include "plan/chunks.h"
@@ -31,6 +32,17 @@ T logsumexp_of(int64_t n, const T* x) {
       [](Sum a, Sum b) { return Sum{a.others + b.others, a.equal + b.equal}; });
   if (sum.equal == 0) return m + std::log(sum.others);
   return m + (std::log(sum.equal) + std::log1p(sum.others / sum.equal));
+}
+
+/// s = exp(x − m) / Σ exp(x[i] − m), m the maximum; all NaN where that is infinite.
+template <class T>
+void softmax(int64_t n, const T* x, T* s) {
+  const auto& reduce = kernels::table<T>().reduce;
+  const T m = maximum_of(n, x);
+  const T sum = reduce_ranges(
+      n, [&](int64_t first, int64_t last) { return reduce.exp(last - first, x + first, m, s + first); }, std::plus<>());
+  threads::parallel_ranges(n, kElementsPerChunk,
+                           [&](int64_t first, int64_t last) { reduce.multiply(last - first, 1 / sum, s + first); });
 }
 
 }  // namespace matgrad

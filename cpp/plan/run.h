@@ -28,6 +28,8 @@ void run(const Scatter& step, const Pointers<T>& at);
 template <class T>
 void run(const RowReduction& step, const Pointers<T>& at);
 template <class T>
+void run(const Softmax& step, const Pointers<T>& at);
+template <class T>
 void run(const Factorize& step, const Pointers<T>& at);
 template <class T>
 void run(const Determinant& step, const Pointers<T>& at);

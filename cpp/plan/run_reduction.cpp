@@ -160,6 +160,17 @@ void run(const RowReduction& step, const Pointers<T>& base) {
   });
 }
 
+template <class T>
+void run(const Softmax& step, const Pointers<T>& base) {
+  const int64_t count = iterations(step.rows, step.rows.size());
+  threads::parallel_ranges(count, problems_per_chunk(step.length), [&](int64_t first, int64_t last) {
+    Odometer<T> walk(step.rows, step.rows.size(), base, first);
+    for (int64_t k = first; k < last; ++k, walk.next()) softmax(step.length, walk.pointers()[1], walk.pointers()[0]);
+  });
+}
+
+template void run(const Softmax&, const Pointers<float>&);
+template void run(const Softmax&, const Pointers<double>&);
 template void run(const RowReduction&, const Pointers<float>&);
 template void run(const RowReduction&, const Pointers<double>&);
 

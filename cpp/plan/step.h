@@ -127,6 +127,15 @@ struct RowReduction {
   Nest kept{}, reduced{};
 };
 
+/// exp(x − m) / Σ exp(x − m) for rows x of that length, m being the maximum of each; places are result and operand,
+/// which both are contiguous along rows.
+struct Softmax {
+  static constexpr int operands = 2;
+  int64_t length = 0;
+  std::array<Place, kMaxOperands> places{};
+  Nest rows{};
+};
+
 /// A triangular factorization, in place, of `count` n×n matrices: Cholesky's of those that are symmetric and positive
 /// definite, that with pivots of the others. Places are matrices and pivots.
 struct Factorize {
@@ -187,7 +196,7 @@ struct Pass {
 
 /// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
 using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum, Scatter,
-                          RowReduction, Factorize, Determinant, Solve, Invert, Pass>;
+                          RowReduction, Softmax, Factorize, Determinant, Solve, Invert, Pass>;
 
 /// A step within passes: how many elements its operands move for each value of the streamed index, by level of pass.
 struct TiledStep {

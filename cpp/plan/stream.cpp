@@ -259,6 +259,7 @@ void stream(Plan& plan, std::vector<int64_t>& sizes, const std::map<int, Place>&
     });
     steps.push_back({.step = std::move(step)});
   }
+  fuse_before_passes(steps, uses);
   const StreamLimits limits = stream_limits();
   if (elements >= double(limits.saved)) {
     Sizes sizes_of_locals;

@@ -211,6 +211,8 @@ def newton_step(n: int, m: int, k: int, dtype: str = "float64") -> Iterator[Impl
     f = loss(*symbols)
     gradient, second = f.diff(symbols[2]).compile(*symbols), f.diff(symbols[2], symbols[2])
     hessian, first = mg.hessian(loss, 2, structured=True), mg.grad(loss, 2)
+    X_, U_, _ = symbols
+    best = np.linalg.solve(U_.T @ U_, U_.T @ X_).compile(*symbols[:2])
 
     def derived(X, U, V):
         return V - second.structured(U=U, V=V).solve(gradient(X, U, V))
@@ -219,6 +221,7 @@ def newton_step(n: int, m: int, k: int, dtype: str = "float64") -> Iterator[Impl
         return V - hessian(X, U, V).solve(first(X, U, V))
 
     yield ours_as("closed_form.factorization_hessian, solve", by_closed_form, X, U, V)
+    yield transformed("compile, normal equations", best, X, U)
     yield transformed("diff, structured, solve", derived, X, U, V)
     yield transformed("hessian structured, solve", traced, X, U, V)
     yield by_numpy("normal equations", normal_equations, X, U, V)

@@ -58,6 +58,10 @@ class Grower {
     const auto fitting =
         waits ? cuts.end() : std::ranges::find_if(cuts, [&](const Cut& cut) { return fits(cut, buffers); });
     if (fitting != cuts.end()) return join(position, *fitting, buffers);
+    if (!waits && is_independent(step, buffers)) {
+      group_.before.insert(position);
+      return;
+    }
     used_.insert(buffers.begin(), buffers.end());
     for (int k = 0; k < written_by(step) && k < int(buffers.size()); ++k) written_.insert(buffers[size_t(k)]);
   }
@@ -65,6 +69,15 @@ class Grower {
   Group group() && { return std::move(group_); }
 
  private:
+  /// Whether a step neither reads what members write nor writes what they use, so that it can run before them.
+  bool is_independent(const Step& step, const std::vector<int>& buffers) const {
+    for (size_t k = 0; k < buffers.size(); ++k) {
+      if (group_.streamed.contains(buffers[k]) || group_.summed.contains(buffers[k])) return false;
+      if (int(k) < written_by(step) && (read_.contains(buffers[k]) || used_.contains(buffers[k]))) return false;
+    }
+    return true;
+  }
+
   bool fits(const Cut& cut, const std::vector<int>& buffers) const {
     const int written = buffers[0];
     const bool is_new = !group_.streamed.contains(written);

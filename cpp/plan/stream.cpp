@@ -95,7 +95,8 @@ class Streamer {
       if (member != group->members.end() && member->position == k) {
         ++member;
       } else {
-        (k < group->members[0].position ? before : after).push_back(steps[k]);
+        const bool is_before = k < group->members[0].position || group->before.contains(k);
+        (is_before ? before : after).push_back(steps[k]);
       }
     }
     Steps result = passes(before, level, least, uses, sizes);
@@ -121,11 +122,12 @@ class Streamer {
   /// Whether the pieces that operands are read in, one for each tile, aren't too short.
   bool has_long_pieces(const Group& group, size_t level) const {
     const int64_t tile = tile_of(group, level).first;
-    return tile == group.length || std::ranges::all_of(group.members, [&](const auto& member) {
-             return std::ranges::all_of(member.cut.advance, [&](int64_t advance) {
-               return advance == 0 || tile * std::abs(advance) >= limits_.tile / kTilesOfPieces;
-             });
-           });
+    if (tile == group.length) return level == 0;  // within a tile, one of the same length saves nothing
+    return std::ranges::all_of(group.members, [&](const auto& member) {
+      return std::ranges::all_of(member.cut.advance, [&](int64_t advance) {
+        return advance == 0 || tile * std::abs(advance) >= limits_.tile / kTilesOfPieces;
+      });
+    });
   }
 
   void add_pass(Steps& result, const Group& group, const Steps& steps, size_t level, const Uses& uses, Sizes& sizes) {

@@ -20,7 +20,7 @@ struct Group {
   };
   int64_t length = 0;
   std::vector<Member> members{};
-  std::set<size_t> before{};  ///< positions of steps between members that run before all of them
+  std::set<size_t> before{};          ///< positions of steps between members that run before all of them
   std::map<int, int64_t> streamed{};  ///< buffers that members write, and their elements for each value of the index
   std::set<int> summed{};             ///< buffers that are sums over the index
   std::set<int> local{};              ///< streamed buffers of which a tile is all that is ever needed

@@ -221,7 +221,7 @@ def newton_step(n: int, m: int, k: int, dtype: str = "float64") -> Iterator[Impl
         return V - hessian(X, U, V).solve(first(X, U, V))
 
     yield ours_as("closed_form.factorization_hessian, solve", by_closed_form, X, U, V)
-    yield transformed("compile, normal equations", best, X, U)
+    yield ours_as("compile, normal equations", best, X, U)
     yield transformed("diff, structured, solve", derived, X, U, V)
     yield transformed("hessian structured, solve", traced, X, U, V)
     yield by_numpy("normal equations", normal_equations, X, U, V)

@@ -273,13 +273,13 @@ def test_any_layout_gives_the_same_result():
     a, c = VALUES["A"], VALUES["C"]
     expected = function(a, c)
     misaligned = np.frombuffer(b"\0" + a.tobytes(), "u1")[1:].view("float64").reshape(6, 6)
-    read_only = a.copy()
-    read_only.flags.writeable = False
-    spread = np.zeros((12, 18))[::2, ::3]
-    spread[:] = a
-    for same in (np.asfortranarray(a), misaligned, read_only, spread, a[::-1][::-1], a.astype(">f8"), a.tolist()):
-        np.testing.assert_allclose(function(same, c), expected, rtol=1e-14, atol=1e-14)  # sums may be in another order
-    repeated = np.broadcast_to(np.arange(6.0), (6, 6))
+    read_only, spread = a.copy(), np.zeros((12, 18))[::2, ::3]
+    read_only.flags.writeable, spread[:] = False, a
+    for same in (misaligned, read_only, spread, a[::-1][::-1], a.astype(">f8"), a.tolist()):
+        np.testing.assert_array_equal(function(same, c), expected)
+    # What is read in place along other axes is summed in another order.
+    in_columns, repeated = np.asfortranarray(a), np.broadcast_to(np.arange(6.0), (6, 6))
+    np.testing.assert_allclose(function(in_columns, c), expected, rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(function(repeated, c), function(repeated.copy(), c), rtol=1e-14, atol=1e-14)
 
 

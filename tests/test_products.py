@@ -1,13 +1,10 @@
 """Products of matrices: every size, layout and instruction set, with a diagonal, a matrix added, and symmetric ones."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import matgrad as mg
+from isas import assert_passes_on
 
 RNG = np.random.default_rng(5)
 A, B, D = mg.matrices("A B D")
@@ -131,7 +128,4 @@ def test_products_have_the_same_bits_on_any_number_of_threads(sizes):
 
 @pytest.mark.parametrize("isa", [isa for isa in mg.available_isas() if isa != mg.active_isa()])
 def test_products_on_every_other_instruction_set(isa):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "values or layout or symmetric"]
-    environment = {**os.environ, "MATGRAD_ISA": isa}
-    done = subprocess.run([*command, __file__], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes_on(isa, __file__, "values or layout or symmetric")

@@ -1,15 +1,13 @@
 """Maxima, minima, products and log-sum-exps along any axes, of any strides, agree with NumPy's and SciPy's."""
 
 import itertools
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import scipy.special
 
 import matgrad as mg
+from isas import assert_passes_on
 
 RNG = np.random.default_rng(15)
 SHAPES = [
@@ -105,17 +103,4 @@ def test_softmax_and_its_sum_in_one_function(shape):
 
 @pytest.mark.parametrize("isa", mg.available_isas())
 def test_reductions_on_every_instruction_set(isa):
-    tests = ["test_reductions_of_matrices", "test_values_that_are_not_finite"]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *(f"{__file__}::{name}" for name in tests),
-    ]
-    outcome = subprocess.run(
-        command, env={**os.environ, "MATGRAD_ISA": isa}, capture_output=True, text=True, check=False
-    )
-    assert outcome.returncode == 0, outcome.stdout
+    assert_passes_on(isa, __file__, "test_reductions_of_matrices or test_values_that_are_not_finite")

@@ -1,13 +1,10 @@
 """Tensors that are small cores times identities, written densely: the cores are scattered over zeros, and added up."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import matgrad as mg
+from isas import assert_passes_on
 
 RNG = np.random.default_rng(17)
 A, B, C, D, R, X = mg.matrices("A B C D R X")
@@ -181,7 +178,4 @@ def test_a_jacobian_is_one_kernel_call():
 
 @pytest.mark.parametrize("isa", mg.available_isas())
 def test_scattering_on_every_instruction_set(isa):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "are_the_tensor", __file__]
-    environment = {**os.environ, "MATGRAD_ISA": isa}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes_on(isa, __file__, "are_the_tensor")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 
 import matgrad as mg
+from isas import assert_passes_on
 from matgrad import _core
 from random_expressions import cases
 from test_identities import CASES
@@ -165,3 +166,8 @@ def test_there_are_passes_where_they_save_traffic(streaming, problem):
         "halves": "x",
     }[problem]
     assert "tiles of" in str(function.plan(**dict(zip(names, shapes, strict=True))))
+
+
+@pytest.mark.parametrize("isa", [isa for isa in mg.available_isas() if isa != mg.active_isa()])
+def test_problems_on_every_other_instruction_set(isa):
+    assert_passes_on(isa, __file__, "test_problems_for_any_tiles_and_chunks")

@@ -1,17 +1,15 @@
 """Structured derivatives agree with the dense tensor in every form of use, as SciPy's operators and when solving."""
 
 import copy
-import os
 import pickle
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import scipy.sparse.linalg
 
 import matgrad as mg
+from isas import assert_passes_on
 from matgrad import closed_form as cf
 from matgrad._structured import Structured
 
@@ -152,10 +150,7 @@ def test_factorization_hessian_is_the_derivative_of_the_gradient(sizes, dtype):
 
 @pytest.mark.parametrize("isa", mg.available_isas())
 def test_factorization_hessian_on_every_instruction_set(isa):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "is_the_derivative", __file__]
-    environment = {**os.environ, "MATGRAD_ISA": isa}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes_on(isa, __file__, "is_the_derivative")
 
 
 def test_factorization_hessian_is_symmetric_and_has_the_same_bits_on_any_number_of_threads():

@@ -1,13 +1,10 @@
 """Sums and sums of products over any axes, of any lengths and strides, agree with NumPy's in higher precision."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import matgrad as mg
+from isas import assert_passes_on
 
 RNG = np.random.default_rng(13)
 SHAPES = [
@@ -110,17 +107,4 @@ def test_the_number_of_threads_does_not_change_sums():
 
 @pytest.mark.parametrize("isa", mg.available_isas())
 def test_sums_on_every_instruction_set(isa):
-    tests = ["test_products_of_a_matrix_and_a_vector", "test_parts_of_a_matrix"]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *(f"{__file__}::{name}" for name in tests),
-    ]
-    outcome = subprocess.run(
-        command, env={**os.environ, "MATGRAD_ISA": isa}, capture_output=True, text=True, check=False
-    )
-    assert outcome.returncode == 0, outcome.stdout
+    assert_passes_on(isa, __file__, "test_products_of_a_matrix_and_a_vector or test_parts_of_a_matrix")

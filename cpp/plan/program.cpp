@@ -19,8 +19,6 @@ namespace {
 
 /// The most plans that a program keeps.
 constexpr size_t kMostPlans = 32;
-/// Buffers of a program whose addresses don't need memory of their own.
-constexpr size_t kFewBuffers = 64;
 /// Bytes of intermediate results up to which memory is kept for the next call.
 constexpr int64_t kMostKept = int64_t(1) << 28;
 

@@ -7,6 +7,9 @@
 
 namespace matgrad::plan {
 
+/// Buffers of a program whose addresses don't need memory of their own.
+constexpr size_t kFewBuffers = 64;
+
 /// Where the operands of a step are.
 template <class T>
 using Pointers = std::array<T*, kMaxOperands>;

@@ -118,7 +118,10 @@ void run(const Pass& pass, const Memory<T>& memory) {
     static thread_local Scratch scratch;
     std::optional<threads::Serial> serial;  // a single chunk leaves the threads to its steps
     if (pass.chunks() > 1) serial.emplace();
-    std::vector<T*> own(memory.begins, memory.begins + buffers.count());
+    std::array<T*, kFewBuffers> few;
+    std::vector<T*> many(size_t(buffers.count()) > kFewBuffers ? size_t(buffers.count()) : 0);
+    T** own = many.empty() ? few.data() : many.data();
+    std::copy_n(memory.begins, buffers.count(), own);
     own[size_t(buffers.tile())] = scratch.get<T>(size_t(pass.tile_memory));
     if (partials != nullptr) {
       T* partial = partials + chunk * pass.partial_memory;
@@ -128,7 +131,7 @@ void run(const Pass& pass, const Memory<T>& memory) {
     const int64_t end = std::min(pass.length, (chunk + 1) * pass.chunk);
     for (int64_t first = chunk * pass.chunk; first < end; first += held) {
       const int64_t last = std::min(end, first + held);
-      run_tiles<T>(pass, own.data(), {}, first, last);
+      run_tiles<T>(pass, own, {}, first, last);
       for (const Mapped<T>& file : mapped) file.release(first, last);
     }
   });

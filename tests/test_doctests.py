@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,14 @@ import pytest
 import matgrad
 
 README = Path(__file__).parents[1] / "README.md"
+# What examples need, by the headings in the README under which they stand; adapters are named after it.
+LIBRARIES = {"SciPy": "scipy"}
+ABSENT = {name for name in LIBRARIES.values() if importlib.util.find_spec(name) is None}
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(matgrad.__path__, "matgrad.")
     if module.name not in {"matgrad._core", "matgrad.__main__", "matgrad.plot"}  # plot needs matplotlib
+    and not (module.name.startswith("matgrad.interop.") and module.name.rpartition(".")[2] in ABSENT)
 )
 
 
@@ -32,6 +38,11 @@ def test_every_closed_form_has_an_example(name):
 
 
 def test_examples_in_the_readme():
-    outcome = doctest.testfile(str(README), module_relative=False, encoding="utf-8")
+    sections = re.split(r"^(?=##+ )", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    headings = [section.partition("\n")[0].lstrip("# ") for section in sections]
+    assert {*LIBRARIES} <= {*headings}
+    text = "".join(s for s, heading in zip(sections, headings, strict=True) if LIBRARIES.get(heading) not in ABSENT)
+    test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, README.name, str(README), 0)
+    outcome = doctest.DocTestRunner().run(test)
     assert outcome.failed == 0
     assert outcome.attempted > 0

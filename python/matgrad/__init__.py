@@ -18,7 +18,7 @@ from ._layout import flatten, to_layout, unflatten, unvec, vec
 from ._symbols import matrices, matrix, scalar, scalars, tensor, vector, vectors
 
 if TYPE_CHECKING:
-    from . import testing
+    from . import interop, testing
     from ._directional import hvp, jvp, vjp
     from ._explain import explain
     from ._plan import Plan
@@ -43,6 +43,7 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "interop",
     "jacobian",
     "jvp",
     "log_softmax",
@@ -90,8 +91,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Import what isn't always needed when it is first used."""
-    if name == "testing":
-        return importlib.import_module(".testing", __name__)
+    if name in ("interop", "testing"):
+        return importlib.import_module(f".{name}", __name__)
     if name in _LAZY:
         value = globals()[name] = getattr(importlib.import_module(_LAZY[name], __name__), name)
         return value

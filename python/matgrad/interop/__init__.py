@@ -1,0 +1,22 @@
+"""Adapters to the libraries that matgrad is used with; each is imported when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import scipy
+
+__all__ = ["scipy"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import an adapter, and with it its library."""
+    if name in __all__:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,10 +10,21 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._expr import Expr, contract
-from ._program import Function, derivatives, diff, expression, leaves_of, one_element, outputs, result, transform
+from ._arguments import fresh_name
+from ._expr import Expr, as_expr, contract
+from ._program import (
+    Function,
+    derivatives,
+    diff,
+    expression,
+    expressions,
+    one_element,
+    outputs,
+    pair,
+    transform,
+)
 from ._trace import Output
-from ._tree import flatten
+from ._tree import alike, flatten, leaves, mapped, unflatten
 from ._validate import as_float_array
 
 
@@ -47,19 +58,23 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_a
     for name, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, (tuple, list)):
             raise TypeError(f"jvp: {name} is a {type(value).__name__} but must be a tuple of the arguments")
-    _check_direction("jvp", "primals", tuple(primals), "tangents", tuple(tangents))
-    return _cached(_jvp_aux if has_aux else _jvp, fun)(*primals, *tangents)  # type: ignore[no-any-return]
+    direction = _direction("jvp", "primals", tuple(primals), "tangents", tuple(tangents))
+    return _cached(_jvp_aux if has_aux else _jvp, fun)(*primals, *direction)  # type: ignore[no-any-return]
 
 
 def _jvp(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, tangents = _halves(args)
-        y, aux = result("jvp", fun(*primals), has_aux)
-        u = _symbol_like("cotangent", y)
-        adjoints = diff(_inner("jvp", u, y), leaves_of(primals))
-        along = _total(_inner("jvp", g, t) for g, t in zip(adjoints, leaves_of(tangents), strict=True))
-        (tangent,) = diff(along, [u])  # it is linear in u
-        return (Output(y), Output(tangent), *([outputs(aux)] if has_aux else []))
+        returned, aux = pair("jvp", fun(*primals), has_aux)
+        values = expressions("jvp", returned)
+        ys = leaves(values)
+        us = [_symbol_like(y) for y in ys]
+        adjoints = diff(_inner("jvp", us, ys), leaves(primals))
+        along = _inner("jvp", adjoints, leaves(tangents))
+        own = {name: node for name, node in along._symbols.items() if name not in {u.name for u in us}}
+        found = iter(diff(along, us))  # it is linear in each u
+        tangent = mapped(lambda _: Output(Expr(next(found)._node, own)), values)
+        return (outputs(values), tangent, *([outputs(aux)] if has_aux else []))
 
     return transform("jvp", fun, program, None, (_jvp, fun, has_aux))
 
@@ -99,21 +114,28 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
         value, aux = _cached(_value_aux, fun)(*primals)
     else:
         value, aux = _cached(_value, fun)(*primals), None
+    values: list[Any] = []
+    structure = flatten(value, values, numbers_apart=True)
 
     def pullback(u: Any) -> Any:
-        if not isinstance(u, Expr) and not isinstance(value, Expr):
-            shape, expected = _shape("vjp", "u", u), value.shape
-            if shape != expected:
-                raise ValueError(f"vjp: u has shape {shape} but must have the shape of the value, {expected}")
-        return _cached(_pullback_aux if has_aux else _pullback, fun)(*primals, u)
+        us: list[Any] = []
+        if not alike(structure, u, us):
+            raise TypeError("vjp: u must be nested as the value is")
+        for y, v in zip(values, us, strict=True):
+            if not isinstance(v, Expr) and not isinstance(y, Expr) and y is not None:
+                shape, expected = _shape("vjp", "u", v), y.shape
+                if shape != expected:
+                    raise ValueError(f"vjp: u has shape {shape} but must have the shape of the value, {expected}")
+        return _cached(_pullback_aux if has_aux else _pullback, fun)(*primals, u if structure is None else tuple(us))
 
     return (value, pullback, aux) if has_aux else (value, pullback)
 
 
 def _value(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        y, aux = result("vjp", fun(*args), has_aux)
-        return (Output(y), outputs(aux)) if has_aux else Output(y)
+        returned, aux = pair("vjp", fun(*args), has_aux)
+        values = outputs(expressions("vjp", returned))
+        return (values, outputs(aux)) if has_aux else values
 
     return transform("vjp", fun, program, None, (_value, fun, has_aux))
 
@@ -125,8 +147,9 @@ def _value_aux(fun: Function) -> Function:
 def _pullback(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         *primals, u = args
-        y, _ = result("vjp", fun(*primals), has_aux)
-        return derivatives(_inner("vjp", u, y), tuple(primals), like=True)
+        returned, _ = pair("vjp", fun(*primals), has_aux)
+        ys = leaves(expressions("vjp", returned))
+        return derivatives(_inner("vjp", leaves(u), ys), tuple(primals), like=True)
 
     return transform("vjp", fun, program, None, (_pullback, fun, has_aux))
 
@@ -166,7 +189,7 @@ def hvp(fun: Function, primals: Any, v: Any) -> Any:
             f"hvp: primals is a {type(primals).__name__} but v is a {type(v).__name__}; both must be arrays, or tuples"
         )
     arguments, direction = (primals, v) if several else ((primals,), (v,))
-    _check_direction("hvp", "primals", arguments, "v", direction)
+    direction = _direction("hvp", "primals", arguments, "v", direction)
     products = _cached(_hvp, fun)(*arguments, *direction)
     return products if several else products[0]
 
@@ -175,8 +198,7 @@ def _hvp(fun: Function) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, direction = _halves(args)
         y = one_element("hvp", expression("hvp", fun(*primals)))
-        gradients = diff(y, leaves_of(primals))
-        along = _total(_inner("hvp", g, d) for g, d in zip(gradients, leaves_of(direction), strict=True))
+        along = _inner("hvp", diff(y, leaves(primals)), leaves(direction))
         return derivatives(along, primals, like=True)
 
     return transform("hvp", fun, program, None, (_hvp, fun))
@@ -198,22 +220,22 @@ def _cached(make: Callable[[Function], Function], fun: Function) -> Function:
         return make(fun)
 
 
-def _inner(name: str, a: Expr, b: Expr) -> Expr:
-    """Return Σ a ⊙ b."""
-    if a.ndim != b.ndim:
-        raise ValueError(f"{name}: an array with {a.ndim} axes doesn't fit one with {b.ndim}")
-    labels = list(range(a.ndim))
-    return contract(name, [a, b], [labels, labels], 0)
+def _inner(name: str, a: Sequence[Expr], b: Sequence[Expr]) -> Expr:
+    """Return Σ a ⊙ b over several arrays."""
+    products = []
+    for x, y in zip(a, b, strict=True):
+        if x.ndim != y.ndim:
+            raise ValueError(f"{name}: an array with {x.ndim} axes doesn't fit one with {y.ndim}")
+        labels = list(range(x.ndim))
+        products.append(contract(name, [x, y], [labels, labels], 0))
+    return functools.reduce(operator.add, products, as_expr(name, 0.0)) if len(products) != 1 else products[0]
 
 
-def _total(terms: Any) -> Expr:
-    return functools.reduce(operator.add, terms)  # type: ignore[no-any-return]
-
-
-def _symbol_like(name: str, y: Expr) -> Expr:
-    """Return a symbol that no function's parameter can be called, of the shape of an expression."""
-    node = _core.symbol(f"<{name}>", y._node.shape, False)
-    return Expr(node, {f"<{name}>": node})
+def _symbol_like(y: Expr) -> Expr:
+    """Return a symbol that no other is called like, of the shape of an expression."""
+    name = fresh_name("cotangent")
+    node = _core.symbol(name, y._node.shape, False)
+    return Expr(node, {name: node})
 
 
 def _halves(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -224,19 +246,23 @@ def _shape(function: str, name: str, value: Any) -> Any:
     return value.shape if isinstance(value, (np.ndarray, Expr)) else as_float_array(function, name, value).shape
 
 
-def _check_direction(function: str, name: str, primals: tuple[Any, ...], of: str, direction: tuple[Any, ...]) -> None:
-    """Raise unless there is an array of the same shape for every argument."""
+def _direction(
+    function: str, name: str, primals: tuple[Any, ...], of: str, direction: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Return the direction nested as the arguments; raise unless there is an array of the same shape for each."""
     if len(primals) != len(direction):
         raise ValueError(f"{function}: {name} are {len(primals)} but {of} are {len(direction)}")
     if all(type(x) is type(d) is np.ndarray and x.shape == d.shape for x, d in zip(primals, direction, strict=True)):
-        return
+        return direction
     xs: list[Any] = []
     ds: list[Any] = []
-    if flatten(primals, xs) != flatten(direction, ds):
+    structure = flatten(primals, xs)
+    if not alike(structure, direction, ds):
         raise TypeError(f"{function}: {of} must be nested as {name} are")
     for k, (x, d) in enumerate(zip(xs, ds, strict=True)):
-        if isinstance(x, Expr) or isinstance(d, Expr):
+        if (x is d is None) or isinstance(x, Expr) or isinstance(d, Expr):
             continue
         shape, expected = _shape(function, f"{of}[{k}]", d), _shape(function, f"{name}[{k}]", x)
         if shape != expected:
             raise ValueError(f"{function}: {of}[{k}] has shape {shape} but {name}[{k}] has {expected}")
+    return unflatten(structure, iter(ds))  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from . import _core
 from ._expr import Expr, as_expr, union
 from ._trace import Output, Tracer, like_function
 from ._tracing import TRACING
-from ._tree import flatten, unflatten
+from ._tree import leaves, mapped
 
 Function = Callable[..., Any]
 Argnums = int | tuple[int, ...]
@@ -37,13 +37,13 @@ def transform(name: str, fun: Function, program: Function, argnums: Argnums | No
     return like_function(Tracer(name, fun, program, positions).dispatcher, fun, name, made)  # type: ignore[no-any-return]
 
 
-def result(name: str, returned: Any, has_aux: bool) -> tuple[Expr, Any]:
-    """Return what a function computes as an expression, and the auxiliary result."""
+def pair(name: str, returned: Any, has_aux: bool) -> tuple[Any, Any]:
+    """Return what a function returned as its value and the auxiliary result."""
     if not has_aux:
-        return expression(name, returned), None
+        return returned, None
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise TypeError(f"{name}: with has_aux=True the function must return a pair (value, aux)")
-    return expression(name, returned[0]), returned[1]
+    return returned
 
 
 def expression(name: str, returned: Any) -> Expr:
@@ -56,23 +56,21 @@ def expression(name: str, returned: Any) -> Expr:
     return value
 
 
+def expressions(name: str, returned: Any) -> Any:
+    """Return what a function returned as a tree of expressions."""
+    if returned is None:
+        return expression(name, returned)
+    return mapped(lambda leaf: expression(name, leaf), returned)
+
+
 def outputs(tree: Any) -> Any:
     """Return a tree with its expressions as outputs."""
-    leaves: list[Any] = []
-    structure = flatten(tree, leaves)
-    return unflatten(structure, (Output(leaf) if isinstance(leaf, Expr) else leaf for leaf in leaves))
+    return mapped(lambda leaf: Output(leaf) if isinstance(leaf, Expr) else leaf, tree)
 
 
 def chosen(args: tuple[Any, ...], argnums: Argnums) -> Any:
     """Return the arguments to differentiate by."""
     return args[argnums] if isinstance(argnums, int) else tuple(args[k] for k in argnums)
-
-
-def leaves_of(tree: Any) -> list[Any]:
-    """Return the leaves of a tree."""
-    leaves: list[Any] = []
-    flatten(tree, leaves)
-    return leaves
 
 
 def diff(y: Expr, variables: list[Expr]) -> list[Expr]:
@@ -83,10 +81,8 @@ def diff(y: Expr, variables: list[Expr]) -> list[Expr]:
 
 def derivatives(y: Expr, variables: Any, like: bool = False, structured: bool = False) -> Any:
     """Return a tree of derivatives of y, by a tree of symbols; `like` them in precision, or `structured`."""
-    leaves: list[Any] = []
-    structure = flatten(variables, leaves)
-    found = zip(diff(y, leaves), leaves, strict=True)
-    return unflatten(structure, (Output(d, x if like else None, x.ndim if structured else None) for d, x in found))
+    found = iter(diff(y, leaves(variables)))
+    return mapped(lambda x: Output(next(found), x if like else None, x.ndim if structured else None), variables)
 
 
 def one_element(name: str, y: Expr) -> Expr:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import inspect
-import itertools
 import re
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
@@ -14,6 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._arguments import (
+    IMMUTABLE,
+    Leaf,
+    Mode,
+    details_of,
+    fresh_name,
+    kind_of,
+    modes,
+    parameter_names,
+    pattern_of,
+    precision_of,
+    symbol_of,
+)
 from ._expr import Expr, as_expr
 from ._operands import merged
 from ._references import names, references
@@ -39,21 +50,6 @@ class Output:
         self.expr = expr
         self.like = like
         self.x_ndim = x_ndim
-
-
-class Leaf(NamedTuple):
-    """An argument: its name, its value, and whether the transform differentiates by it."""
-
-    name: str
-    value: Any
-    is_variable: bool
-
-
-class Mode(NamedTuple):
-    """How a function is traced."""
-
-    fixed_lengths: bool  # whether for one shape only
-    integers_are_symbols: bool  # or data that the function looks at
 
 
 class Trace(NamedTuple):
@@ -94,27 +90,41 @@ class Tracer:
         if not self.dispatcher._is_current():
             self._traces.clear()
         leaves = [self._checked(leaf) for leaf in leaves]
-        key = (structure, *(_kind(leaf) for leaf in leaves))
+        key = (structure, *(kind_of(leaf) for leaf in leaves))
         mode = self._modes.get(key)
-        trace = None if mode is None else self._traces.get((mode, key, *_details(leaves, mode)))
-        if trace is None:
-            try:
-                mode, trace = self._trace(leaves, structure, mode)
-            except CapturedSymbol:
-                return self._nested(leaves, structure)
-            if len(self._traces) == _MOST_TRACES:
-                self._traces.pop(next(iter(self._traces)))
-            self._modes[key] = mode
-            self._traces[mode, key, *_details(leaves, mode)] = trace
-        assert mode is not None
+        trace = None if mode is None else self._traces.get((mode, key, *details_of(leaves, mode)))
         try:
-            results, is_exact = _evaluate(trace, leaves)
-        except ValueError as error:
-            raise type(error)(str(error).replace("Function:", f"{self.name}:", 1)) from None
+            if trace is None:
+                mode, trace = self._remembered(leaves, structure, mode, key)
+            assert mode is not None
+            try:
+                results, is_exact = _evaluate(trace, leaves)
+            except ValueError as error:
+                renamed = type(error)(str(error).replace("Function:", f"{self.name}:", 1))
+                if mode.fixed_lengths:
+                    raise renamed from None
+                try:  # what lengths are decides what some functions do, such as the diagonal of an oblong matrix
+                    mode, trace = self._remembered(leaves, structure, mode._replace(fixed_lengths=True), key)
+                except Exception:
+                    raise renamed from None
+                results, is_exact = _evaluate(trace, leaves)
+        except CapturedSymbol:
+            return self._nested(leaves, structure)
         if is_exact and not kwargs and len(leaves) == len(args):
             self._register(trace, mode, args)
         outputs = (results[o] if isinstance(o, int) else o[0] for o in trace.outputs)
         return unflatten(trace.structure, outputs)
+
+    def _remembered(
+        self, leaves: list[Leaf], structure: Structure, mode: Mode | None, key: Hashable
+    ) -> tuple[Mode, Trace]:
+        """Trace, and keep the trace for arguments of this kind."""
+        mode, trace = self._trace(leaves, structure, mode)
+        if len(self._traces) == _MOST_TRACES:
+            self._traces.pop(next(iter(self._traces)))
+        self._modes[key] = mode
+        self._traces[mode, key, *details_of(leaves, mode)] = trace
+        return mode, trace
 
     def formula(self, *args: Any, **kwargs: Any) -> Any:
         """Return the program's result as expressions of symbols named after the parameters."""
@@ -146,7 +156,7 @@ class Tracer:
         chosen = self._argnums(len(args))
         taken: set[str] = set()
         for k, (name, arg) in enumerate(
-            [*zip(_parameter_names(self._fun, len(args)), args, strict=True), *kwargs.items()]
+            [*zip(parameter_names(self._fun, len(args)), args, strict=True), *kwargs.items()]
         ):
             paths: list[str] = []
             flatten(arg, [], paths, name)
@@ -162,15 +172,17 @@ class Tracer:
             hasattr(value, "__array__") and not isinstance(value, np.generic)
         )
         return (
-            leaf._replace(value=as_float_array(self.name, leaf.name, value)) if leaf.is_variable or is_number else leaf
+            leaf._replace(value=as_float_array(self.name, leaf.name, value))
+            if is_number or (leaf.is_variable and value is not None)
+            else leaf
         )
 
     # --- Tracing ---
 
     def _trace(self, leaves: list[Leaf], structure: Structure, known: Mode | None) -> tuple[Mode, Trace]:
         error, error_is_final = None, False
-        modes = _modes(leaves)
-        for mode in modes[modes.index(known) if known else 0 :]:
+        ways = modes(leaves)
+        for mode in ways[ways.index(known) if known else 0 :]:
             try:
                 trace = self._traced(leaves, structure, mode)
             except UnknownLength:
@@ -188,9 +200,9 @@ class Tracer:
 
     def _traced(self, leaves: list[Leaf], structure: Structure, mode: Mode) -> Trace:
         found = references(self._fun)
-        tracing = Tracing(self.name, names(found), {leaf.name for leaf in leaves}, _precision(leaves))
+        tracing = Tracing(self.name, names(found), {leaf.name for leaf in leaves}, precision_of(leaves))
         may_capture = TRACING.get() is not None or any(isinstance(content, Expr) for *_, content in found)
-        symbols = [_symbol(leaf, mode, _fresh_name(leaf.name) if may_capture else leaf.name) for leaf in leaves]
+        symbols = [symbol_of(leaf, mode, fresh_name(leaf.name) if may_capture else leaf.name) for leaf in leaves]
         outputs: list[Any] = []
         result_structure = flatten(self._expressions(leaves, structure, mode, tracing, symbols), outputs)
         position = {s._node: k for k, s in enumerate(symbols) if s is not None}
@@ -213,7 +225,7 @@ class Tracer:
         data = [
             (leaf.value, references(leaf.value))
             for leaf, symbol in zip(leaves, symbols, strict=True)
-            if symbol is None and not isinstance(leaf.value, (np.ndarray, *_IMMUTABLE))
+            if symbol is None and not isinstance(leaf.value, (np.ndarray, *IMMUTABLE))
         ]
         return Trace(function, inputs, likes, arranged, result_structure, data)
 
@@ -225,7 +237,7 @@ class Tracer:
         tracing: Tracing,
         symbols: list[Expr | None] | None = None,
     ) -> Any:
-        symbols = [_symbol(leaf, mode, leaf.name) for leaf in leaves] if symbols is None else symbols
+        symbols = [symbol_of(leaf, mode, leaf.name) for leaf in leaves] if symbols is None else symbols
         values = (leaf.value if s is None else s for leaf, s in zip(leaves, symbols, strict=True))
         token = TRACING.set(tracing)
         try:
@@ -240,10 +252,10 @@ class Tracer:
         known: Any = {}
         for leaf in leaves:
             value = leaf.value
-            if leaf.is_variable:
+            if leaf.is_variable and value is not None:
                 value = as_expr(self.name, value)
                 known = merged(known, value._symbols)
-                name = _fresh_name(leaf.name)
+                name = fresh_name(leaf.name)
                 symbol = _core.symbol(name, value._node.shape, False)
                 replaced.append((symbol, value._node))
                 value = Expr(symbol, {name: symbol})
@@ -257,22 +269,25 @@ class Tracer:
             return Expr(_core.substitute(output.expr._node, replaced), merged(known, own))
 
         outputs: list[Any] = []
+        returned = [] if (tracing := TRACING.get()) is None else tracing.values
+        first = len(returned)
         result = flatten(self._program(*unflatten(structure, iter(values))), outputs)
+        for k, (node, symbols) in enumerate(returned[first:], first):
+            others = [s for s in symbols if s not in fresh]
+            returned[k] = (_core.substitute(node, replaced), [*known.values(), *others])
         return unflatten(result, map(outer, outputs))
 
     def _register(self, trace: Trace, mode: Mode, args: tuple[Any, ...]) -> None:
         """Let the dispatcher call the compiled function itself from now on, if it can tell that it fits."""
         if not isinstance(trace.function, _core.Function):
             return
-        patterns = [_pattern(arg, mode) for arg in args]
+        patterns = [pattern_of(arg, mode) for arg in args]
         form = _form(trace.structure, iter(trace.outputs))
         if form is not None and all(pattern is not None for pattern in patterns):
             self.dispatcher._add(patterns, trace.function, trace.inputs, form)
 
 
 _MOST_TRACES = 256
-_IMMUTABLE = (int, float, complex, str, bytes, frozenset, type(None), np.generic, np.dtype)
-_fresh = itertools.count()
 
 
 def _function(
@@ -284,86 +299,6 @@ def _function(
     from ._structured import structured_function  # imports SciPy
 
     return structured_function(results, symbols, names, checked)
-
-
-def _parameter_names(fun: Callable[..., Any], count: int) -> list[str]:
-    """Return names for `count` positional arguments."""
-    found: list[str] = []
-    try:
-        parameters = list(inspect.signature(fun).parameters.values())
-    except (TypeError, ValueError):  # functions written in C don't say
-        parameters = []
-    for p in parameters:
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
-            found.append(p.name)
-        elif p.kind is p.VAR_POSITIONAL:
-            found += (f"{p.name}{k}" for k in range(count - len(found)))
-    return [*found, *(f"x{k}" for k in range(len(found), count))][:count]
-
-
-def _fresh_name(name: str) -> str:
-    """Return a name like this one that no other symbol has, and no parameter can have."""
-    return f"{name}′{next(_fresh)}"
-
-
-def _symbol(leaf: Leaf, mode: Mode, name: str) -> Expr | None:
-    """Return what stands for an argument in the trace; None where it is its value."""
-    value = leaf.value
-    if type(value) is float:
-        shape: tuple[int | None, ...] = ()
-    elif not isinstance(value, np.ndarray) or (_is_data(leaf) and not mode.integers_are_symbols):
-        return None
-    elif mode.fixed_lengths:
-        shape = value.shape
-    else:
-        shape = tuple(1 if length == 1 else None for length in value.shape)
-    node = _core.symbol(name, shape, False)
-    return Expr(node, {name: node})
-
-
-def _is_data(leaf: Leaf) -> bool:
-    """Whether an argument is an array of integers or bools, which may be data that the function looks at."""
-    return not leaf.is_variable and isinstance(leaf.value, np.ndarray) and leaf.value.dtype.kind in "iub"
-
-
-def _precision(leaves: list[Leaf]) -> np.dtype[Any]:
-    """Return the common precision of all arrays among the arguments."""
-    found = {leaf.value.dtype for leaf in leaves if isinstance(leaf.value, np.ndarray)}
-    return np.dtype(np.float32 if found == {np.dtype(np.float32)} else np.float64)
-
-
-def _kind(leaf: Leaf) -> Hashable:
-    """Return what of an argument a trace is always for."""
-    value = leaf.value
-    if type(value) is float:
-        return float
-    if isinstance(value, np.ndarray):
-        return (value.dtype.char, tuple(length == 1 for length in value.shape))
-    if isinstance(value, _IMMUTABLE):
-        return (type(value), value)
-    if isinstance(value, set):
-        return (set, frozenset(value))
-    state = tuple((id(container), name, id(content)) for container, name, content in references(value))
-    try:
-        hash(value)
-    except TypeError:
-        return (id(value), state)
-    return (type(value), value, state)
-
-
-def _details(leaves: list[Leaf], mode: Mode) -> Iterator[Hashable]:
-    """Yield what of the arguments a trace in this mode is for, beyond their kinds."""
-    for leaf in leaves:
-        if mode.fixed_lengths and isinstance(leaf.value, np.ndarray):
-            yield leaf.value.shape
-        if not mode.integers_are_symbols and _is_data(leaf):
-            yield (leaf.value.shape, leaf.value.tobytes())
-
-
-def _modes(leaves: list[Leaf]) -> list[Mode]:
-    """Return the ways to trace, the most general first."""
-    choices = (True, False) if any(map(_is_data, leaves)) else (True,)
-    return [Mode(fixed, symbols) for symbols in choices for fixed in (False, True)]
 
 
 def _evaluate(trace: Trace, leaves: list[Leaf]) -> tuple[list[Any], bool]:
@@ -378,18 +313,6 @@ def _evaluate(trace: Trace, leaves: list[Leaf]) -> tuple[list[Any], bool]:
                 is_exact = False
                 results[k] = results[k].astype(wanted)
     return results, is_exact
-
-
-def _pattern(arg: Any, mode: Mode) -> Any:
-    """Return what an argument must be for the dispatcher to take it for the same kind; None if it can't tell."""
-    if type(arg) is float:
-        return float
-    if type(arg) is np.ndarray:
-        if arg.dtype not in (np.float32, np.float64):
-            return None
-        fixed = mode.fixed_lengths
-        return (arg.dtype.char, tuple(length if fixed or length == 1 else None for length in arg.shape))
-    return ("is", arg) if arg is None or isinstance(arg, (bool, int, str)) else None
 
 
 def _form(structure: Structure, outputs: Iterator[Any]) -> Any:

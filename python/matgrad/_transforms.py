@@ -14,13 +14,14 @@ from ._program import (
     derivatives,
     diff,
     expression,
+    expressions,
     one_element,
     outputs,
-    result,
+    pair,
     transform,
 )
 from ._trace import Output, Tracer
-from ._tree import flatten, unflatten
+from ._tree import leaves, mapped
 
 
 def grad(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Function:
@@ -68,7 +69,8 @@ def grad(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
     """
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        y, aux = result("grad", fun(*args, **kwargs), has_aux)
+        value, aux = pair("grad", fun(*args, **kwargs), has_aux)
+        y = expression("grad", value)
         gradient = derivatives(one_element("grad", y), chosen(args, argnums), like=True)
         return (gradient, outputs(aux)) if has_aux else gradient
 
@@ -98,7 +100,8 @@ def value_and_grad(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False
     """
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        y, aux = result("value_and_grad", fun(*args, **kwargs), has_aux)
+        value, aux = pair("value_and_grad", fun(*args, **kwargs), has_aux)
+        y = expression("value_and_grad", value)
         gradient = derivatives(one_element("value_and_grad", y), chosen(args, argnums), like=True)
         return ((Output(y), outputs(aux)) if has_aux else Output(y)), gradient
 
@@ -121,7 +124,7 @@ def jacobian(
     Parameters
     ----------
     fun : callable
-        A function of arrays, written in NumPy, that returns an array.
+        A function of arrays, written in NumPy, that returns an array, or a tuple, list or dict of arrays.
     argnums, has_aux
         As in `grad`.
     layout : {"tensor", "numerator", "denominator"}
@@ -132,7 +135,8 @@ def jacobian(
     Returns
     -------
     callable
-        Takes the arguments of `fun`; returns the derivative, of shape ``y.shape + x.shape`` in tensor layout.
+        Takes the arguments of `fun`; returns the derivative, of shape ``y.shape + x.shape`` in tensor layout. For
+        several values it is nested as they are, and for each of them as the arguments are.
 
     Examples
     --------
@@ -150,12 +154,15 @@ def jacobian(
         raise ValueError(f"jacobian: layout is {layout!r} but must be 'tensor' for a structured derivative")
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        y, aux = result("jacobian", fun(*args, **kwargs), has_aux)
-        found = derivatives(y, chosen(args, argnums), structured=structured)
-        if layout != "tensor":
-            if not isinstance(found, Output):
-                raise ValueError(f"jacobian: layout is {layout!r} but must be 'tensor' for several arrays")
-            found = Output(arrange(found.expr, y.ndim, layout))
+        value, aux = pair("jacobian", fun(*args, **kwargs), has_aux)
+        values = expressions("jacobian", value)
+        variables = chosen(args, argnums)
+        if layout == "tensor":
+            found = mapped(lambda y: derivatives(y, variables, structured=structured), values)
+        elif isinstance(values, Expr) and isinstance(variables, Expr):
+            found = Output(arrange(diff(values, [variables])[0], values.ndim, layout))
+        else:
+            raise ValueError(f"jacobian: layout is {layout!r} but must be 'tensor' for several arrays")
         return (found, outputs(aux)) if has_aux else found
 
     made = functools.partial(jacobian, has_aux=has_aux), fun, argnums, layout, structured
@@ -194,12 +201,14 @@ def hessian(fun: Function, argnums: Argnums = 0, structured: bool = False, *, ha
     """
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        y, aux = result("hessian", fun(*args, **kwargs), has_aux)
+        value, aux = pair("hessian", fun(*args, **kwargs), has_aux)
         variables = chosen(args, argnums)
-        leaves: list[Any] = []
-        structure = flatten(variables, leaves)
-        rows = (derivatives(first, variables, structured=structured) for first in diff(y, leaves))
-        blocks = unflatten(structure, rows)
+
+        def blocks_of(y: Expr) -> Any:
+            rows = iter(diff(y, leaves(variables)))
+            return mapped(lambda _: derivatives(next(rows), variables, structured=structured), variables)
+
+        blocks = mapped(blocks_of, expressions("hessian", value))
         return (blocks, outputs(aux)) if has_aux else blocks
 
     made = functools.partial(hessian, has_aux=has_aux), fun, argnums, structured

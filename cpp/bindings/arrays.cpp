@@ -1,22 +1,10 @@
 // NumPy arrays in and out: the one place that looks inside a NumPy array object.
 #include "bindings/arrays.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-
 #include "bindings/recycling.h"
+#include "plan/available_memory.h"
 
 namespace matgrad::bindings {
-
-std::string to_string(Shape shape) {
-  std::string text = "(";
-  for (size_t axis = 0; axis < shape.size(); ++axis) {
-    if (axis > 0) text += ", ";
-    text += std::to_string(shape[axis]);
-  }
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
 
 int64_t ArrayView::size() const {
   int64_t size = 1;
@@ -79,41 +67,9 @@ bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size) {
   return suits;
 }
 
-namespace {
-
-/// Bytes of memory that this process could still get, as well as can be told.
-double available_memory() {
-  double bytes = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
-  if (std::FILE* file = std::fopen("/proc/meminfo", "r")) {
-    char line[256];
-    double kilobytes = 0;
-    while (std::fgets(line, sizeof line, file)) {
-      if (std::sscanf(line, "MemAvailable: %lf kB", &kilobytes) == 1) bytes = kilobytes * 1024;
-    }
-    std::fclose(file);
-  }
-  return bytes;
-}
-
-}  // namespace
-
-void require_memory(const char* function, const char* what, Shape shape, int64_t item_size, const char* advice) {
-  double bytes = double(item_size);
-  for (int64_t length : shape) bytes *= double(length);
-  constexpr double kAlwaysFits = double(1 << 28);
-  if (bytes <= kAlwaysFits || bytes <= available_memory()) return;
-  char size[32];
-  std::snprintf(size, sizeof size, "%.1f GiB", bytes / double(1 << 30));
-  std::string message = std::string(function) + ": " + what + " of shape " + to_string(shape) + " needs " + size +
-                        ", more than the available memory" + advice;
-  PyErr_SetString(PyExc_MemoryError, message.c_str());
-  throw py::error_already_set();
-}
-
 template <class T>
 py::object new_array(const char* function, Shape shape) {
-  require_memory(function, "the result", shape, sizeof(T),
-                 "; .structured(...) keeps a derivative without expanding it");
+  plan::require_memory(function, "the result", shape, sizeof(T), plan::kAdviceOnMemory);
   const auto& api = py::detail::npy_api::get();
   auto array_at = [&](void* data, int flags) {
     PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(py::dtype::num_of<T>()),

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <utility>
 
 namespace matgrad::bindings {
@@ -19,9 +18,6 @@ static_assert(sizeof(Py_intptr_t) == sizeof(int64_t), "NumPy counts elements in 
 
 /// The most axes that an array has.
 constexpr int kMaxAxes = 64;
-
-/// "(3, 4)", as Python prints a shape.
-std::string to_string(Shape shape);
 
 /// A NumPy array as pointer, lengths and strides; borrows the array.
 class ArrayView {
@@ -71,9 +67,6 @@ bool is_file_mapping(PyObject* array);
 /// axis and a whole number of elements between rows; strides along axes of length 1, or without elements, don't matter.
 /// Fewer axes than core_ndim is a matter for shape validation.
 bool has_core_layout(const ArrayView& array, int core_ndim, int64_t item_size);
-
-/// Raises MemoryError if an array of this shape cannot fit in memory: "function: what of shape … needs …", then advice.
-void require_memory(const char* function, const char* what, Shape shape, int64_t item_size, const char* advice);
 
 /// A new C-ordered array of T. Raises MemoryError before allocating if it cannot fit in memory; `function` is named.
 template <class T>

@@ -118,7 +118,7 @@ class Call {
       ArrayView view(operands_[k]);
       int core_ndim = int(core.labels.size());
       if (view.ndim() < core_ndim) {
-        shape_error(form_, core.name + " has shape " + to_string(view.shape()) + " but must have at least " +
+        shape_error(form_, core.name + " has shape " + plan::shape_text(view.shape()) + " but must have at least " +
                                std::to_string(core_ndim) + (core_ndim == 1 ? " axis: " : " axes: ") +
                                signature.axes(core));
       }
@@ -138,10 +138,11 @@ class Call {
   [[noreturn]] void length_error(const CoreAxes& core, const ArrayView& view, int owner, int label) {
     const CoreAxes& other = form_.signature.inputs[owner];
     if (other.name == core.name)
-      shape_error(form_, core.name + " is " + to_string(view.shape()) + " but must be square");
-    shape_error(form_, core.name + " is " + to_string(view.shape()) + " but must be " + form_.signature.axes(core) +
-                           " with " + form_.signature.labels[label] + " = " + std::to_string(problems_.sizes[label]) +
-                           ", because " + other.name + " is " + to_string(ArrayView(operands_[owner]).shape()));
+      shape_error(form_, core.name + " is " + plan::shape_text(view.shape()) + " but must be square");
+    shape_error(form_, core.name + " is " + plan::shape_text(view.shape()) + " but must be " +
+                           form_.signature.axes(core) + " with " + form_.signature.labels[label] + " = " +
+                           std::to_string(problems_.sizes[label]) + ", because " + other.name + " is " +
+                           plan::shape_text(ArrayView(operands_[owner]).shape()));
   }
 
   /// Broadcasts the leading axes of all operands against each other and merges stack axes where all strides allow it.
@@ -180,7 +181,7 @@ class Call {
     problems_.stack_shape = stack_shape_;
     double count = 1;
     for (int64_t length : stack_shape_) count *= double(length);
-    if (count > 0x1p62) require_memory(form_.name, "the result for a stack", stack_shape_, sizeof(T), "");
+    if (count > 0x1p62) plan::require_memory(form_.name, "the result for a stack", stack_shape_, sizeof(T), "");
     for (int64_t length : stack_shape_) problems_.count *= length;
     merge_stack_axes();
   }
@@ -189,7 +190,8 @@ class Call {
     std::string text = "the leading axes of the operands don't broadcast:";
     for (size_t k = 0; k < form_.signature.inputs.size(); ++k) {
       if (operands_[k] == Py_None) continue;
-      text += (k ? ", " : " ") + form_.signature.inputs[k].name + " is " + to_string(ArrayView(operands_[k]).shape());
+      text += (k ? ", " : " ") + form_.signature.inputs[k].name + " is " +
+              plan::shape_text(ArrayView(operands_[k]).shape());
     }
     shape_error(form_, text);
   }

@@ -5,6 +5,7 @@
 #include "bindings/bind.h"
 #include "bindings/without_gil.h"
 #include "kernels/dispatch.h"
+#include "plan/available_memory.h"
 #include "plan/contract.h"
 #include "plan/cpu_count.h"
 #include "plan/stream.h"
@@ -66,7 +67,7 @@ void bind_config(py::module_& module) {
   module.def(
       "require_memory",
       [](const std::string& function, const std::string& what, const std::vector<int64_t>& shape, int64_t item_size) {
-        require_memory(function.c_str(), what.c_str(), shape, item_size, "");
+        plan::require_memory(function.c_str(), what.c_str(), shape, item_size, "");
       },
       py::arg("function"), py::arg("what"), py::arg("shape"), py::arg("item_size"));
 }

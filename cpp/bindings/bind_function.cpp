@@ -9,6 +9,7 @@
 #include "bindings/function.h"
 #include "bindings/lapack.h"
 #include "bindings/results.h"
+#include "plan/call.h"
 #include "plan/describe.h"
 
 namespace matgrad::bindings {
@@ -138,7 +139,7 @@ PyObject* plan(PyObject* self, PyObject* shapes) {
       argument.is_contiguous = argument.strides == plan::contiguous_strides(shape);
       argument.shape = std::move(shape);
     }
-    const auto plan = plan_for(compiled, arguments);
+    const auto plan = plan::plan_for(compiled.called, compiled.program, arguments);
     py::list rows;
     for (const plan::Row& row : plan::describe(*plan, compiled.names)) {
       rows.append(py::make_tuple(row.kernel, row.sizes, row.operands, row.where, row.cost.flops, row.cost.elements));

@@ -5,6 +5,7 @@
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "kernels/dispatch.h"
+#include "plan/available_memory.h"
 #include "plan/threads.h"
 
 namespace matgrad::bindings {
@@ -63,9 +64,9 @@ const ArrayView& broadcast(const std::string& function, std::initializer_list<co
   for (const ArrayView* x : operands) largest = x->ndim() > 0 ? x : largest;
   for (const ArrayView* x : operands) {
     if (x->holds<double>() != largest->holds<double>()) throw py::type_error(function + ": operands differ in dtype");
-    if (x->ndim() > 0 && to_string(x->shape()) != to_string(largest->shape())) {
-      throw py::value_error(function + ": an operand of shape " + to_string(x->shape()) +
-                            " does not fit one of shape " + to_string(largest->shape()));
+    if (x->ndim() > 0 && plan::shape_text(x->shape()) != plan::shape_text(largest->shape())) {
+      throw py::value_error(function + ": an operand of shape " + plan::shape_text(x->shape()) +
+                            " does not fit one of shape " + plan::shape_text(largest->shape()));
     }
   }
   return *largest;

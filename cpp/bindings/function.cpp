@@ -2,37 +2,15 @@
 #include "bindings/function.h"
 
 #include <algorithm>
-#include <array>
 
 #include "bindings/results.h"
 #include "bindings/without_gil.h"
 #include "expr/batch.h"
 #include "expr/build.h"
+#include "plan/call.h"
 
 namespace matgrad::bindings {
 namespace {
-
-constexpr const char* kAdvice = "; .structured(...) keeps a derivative without expanding it";
-
-/// Arguments and results whose addresses need no memory of their own.
-constexpr size_t kFew = 8;
-
-/// A number of values that is known at run time, usually few.
-template <class T>
-class Few {
- public:
-  explicit Few(size_t count) : size_(count) {
-    if (count > kFew) many_ = std::make_unique<T[]>(count);
-  }
-  T* data() { return size_ > kFew ? many_.get() : few_.data(); }
-  T& operator[](size_t k) { return data()[k]; }
-  size_t size() const { return size_; }
-
- private:
-  size_t size_;
-  std::array<T, kFew> few_{};
-  std::unique_ptr<T[]> many_{};
-};
 
 /// The shape and strides of an argument: an array of items of that size, or a Python float.
 plan::Argument described(PyObject* argument, int64_t item_size) {
@@ -62,14 +40,10 @@ bool is_same(PyObject* argument, const plan::Argument& known, int64_t item_size)
 
 /// The plan for the arguments.
 std::shared_ptr<const plan::Plan> find_plan(const Compiled& compiled, PyObject* const* arguments, int64_t item_size) {
-  const size_t count = compiled.names.size();
-  auto last = compiled.program.last_plan();
-  size_t same = 0;
-  while (last && same < count && is_same(arguments[same], last->arguments[same], item_size)) ++same;
-  if (last && same == count) return last;
-  std::vector<plan::Argument> wanted;
-  for (size_t k = 0; k < count; ++k) wanted.push_back(described(arguments[k], item_size));
-  return plan_for(compiled, wanted);
+  return plan::find_plan(
+      compiled.called, compiled.program,
+      [=](size_t k, const plan::Argument& known) { return is_same(arguments[k], known, item_size); },
+      [=](size_t k) { return described(arguments[k], item_size); });
 }
 
 /// One call, whose arguments are readable arrays of T, or Python floats.
@@ -90,9 +64,7 @@ class Call {
         temporaries_(count_) {}
 
   py::object run(PyObject* out) {
-    require_memory(compiled_.called, "an intermediate result", plan_->largest, sizeof(T), kAdvice);
-    const int64_t arena[] = {plan_->arena};
-    require_memory(compiled_.called, "all intermediate results together, an array", arena, sizeof(T), kAdvice);
+    plan::require_memory_for(compiled_.called, *plan_, sizeof(T));
     for (size_t k = 0; k < inputs_.size(); ++k) {
       if (PyFloat_CheckExact(arguments_[k])) {
         numbers_[k] = T(PyFloat_AS_DOUBLE(arguments_[k]));
@@ -155,12 +127,12 @@ class Call {
   PyObject* const* arguments_;
   const std::shared_ptr<const plan::Plan> plan_;
   const size_t count_;
-  Few<T> numbers_;  ///< Python floats among the arguments
-  Few<const T*> inputs_;
-  Few<bool> is_mapped_;  ///< whether it is the mapping of a file
-  Few<T*> outputs_;
-  Few<T> scalars_;  ///< results without axes
-  Few<py::object> results_, temporaries_;
+  plan::Few<T> numbers_;  ///< Python floats among the arguments
+  plan::Few<const T*> inputs_;
+  plan::Few<bool> is_mapped_;  ///< whether it is the mapping of a file
+  plan::Few<T*> outputs_;
+  plan::Few<T> scalars_;  ///< results without axes
+  plan::Few<py::object> results_, temporaries_;
 };
 
 /// Whether elements of an array are at their addresses as elements of T.
@@ -258,17 +230,6 @@ py::object map_function(Compiled& compiled, PyObject* const* arguments, PyObject
   }
   const bool any = std::ranges::find(are_stacks, true) != are_stacks.end();
   return call_function(any ? of_stacks(compiled, are_stacks) : compiled, arguments, out);
-}
-
-std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Argument>& arguments) {
-  try {
-    return compiled.program.plan(arguments);
-  } catch (const expr::ShapeError& error) {
-    throw py::value_error(std::string(compiled.called) + ": " + error.what());
-  } catch (const plan::TooLarge& error) {
-    require_memory(compiled.called, "an array", error.shape, 1, kAdvice);
-    throw;
-  }
 }
 
 }  // namespace matgrad::bindings

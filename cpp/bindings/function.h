@@ -34,7 +34,4 @@ bool are_one_stack(const Compiled& compiled, PyObject* const* arguments);
 /// The results for such arguments; those without an axis more are shared.
 py::object map_function(Compiled& compiled, PyObject* const* arguments, PyObject* out);
 
-/// The plan for these arguments. Raises ValueError where they don't fit.
-std::shared_ptr<const plan::Plan> plan_for(const Compiled& compiled, const std::vector<plan::Argument>& arguments);
-
 }  // namespace matgrad::bindings

@@ -17,7 +17,8 @@ void check_out(const char* function, PyObject* given, Shape shape) {
                          must + " in native byte order");
   }
   if (!std::ranges::equal(view.shape(), shape)) {
-    throw py::value_error(out() + "has shape " + to_string(view.shape()) + " but must be " + to_string(shape));
+    throw py::value_error(out() + "has shape " + plan::shape_text(view.shape()) + " but must be " +
+                          plan::shape_text(shape));
   }
   if (!view.writeable()) throw py::value_error(out() + "is read-only");
 }

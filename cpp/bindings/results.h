@@ -5,6 +5,8 @@
 #include <stdexcept>
 
 #include "bindings/arrays.h"
+#include "expr/build.h"
+#include "plan/available_memory.h"
 
 namespace matgrad::bindings {
 
@@ -34,6 +36,10 @@ PyObject* with_python_errors(const char* function, const F& compute) {
     PyErr_Format(PyExc_ValueError, "%s: %s", function, error.what());
   } catch (const std::out_of_range& error) {
     PyErr_Format(PyExc_IndexError, "%s: %s", function, error.what());
+  } catch (const expr::ShapeError& error) {
+    PyErr_SetString(PyExc_ValueError, error.what());
+  } catch (const plan::OutOfMemory& error) {
+    PyErr_SetString(PyExc_MemoryError, error.what());
   } catch (const std::bad_alloc&) {
     PyErr_Format(PyExc_MemoryError, "%s: not enough memory for intermediate results", function);
   } catch (const std::exception& error) {

@@ -10,7 +10,7 @@ from matgrad import _fit
 def fits(X, rank, l2, iterations):
     """The fits with matgrad and with NumPy."""
     losses = (_fit.matgrad_loss(X, l2), _fit.numpy_loss(X, l2))
-    return [_fit.minimize(loss, X.shape, rank, iterations, lambda done, loss: None) for loss in losses]
+    return [_fit.minimize(loss, _fit.random_start(X.shape, rank), iterations) for loss in losses]
 
 
 def least_loss(X, rank, l2):

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     progress = _Progress(arguments.iterations)
     loss = _fit.matgrad_loss(X, l2)
-    fit = _fit.minimize(loss, X.shape, arguments.rank, arguments.iterations, progress)
+    fit = _fit.minimize(loss, _fit.random_start(X.shape, arguments.rank), arguments.iterations, progress)
     progress.close()
     fitted = _fit.product_at(_fit.rows_of(X), X.indices, fit.U, fit.V) if of_ratings else fit.U @ fit.V
     _print_summary(fit, observed, fitted)

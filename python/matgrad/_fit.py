@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,37 +84,66 @@ def product_at(rows: NDArray[Any], columns: NDArray[Any], U: Array, V: Array) ->
     return result
 
 
-def minimize(
-    loss: Loss, shape: tuple[int, int], rank: int, iterations: int, report: Callable[[int, float], None]
-) -> Fit:
-    """Minimise a loss of (U, V) by L-BFGS from a fixed random start; `report` is told each iteration and its loss."""
+def random_start(shape: tuple[int, int], rank: int) -> tuple[Array, Array]:
+    """Return factors that are the same random ones each time, whose product has entries of about 1."""
     m, n = shape
     start = np.random.default_rng(0).standard_normal((m + n) * rank) / math.sqrt(rank)
+    return start[: m * rank].reshape(m, rank), start[m * rank :].reshape(rank, n)
+
+
+def minimize(
+    loss: Loss,
+    start: tuple[Array, Array],
+    iterations: int,
+    report: Callable[[int, float], None] = lambda done, loss: None,
+    **tolerances: float,
+) -> Fit:
+    """
+    Minimise a loss of (U, V) by L-BFGS; `report` is told each iteration and its loss.
+
+    The tolerances are the options ``ftol`` and ``gtol`` of SciPy's L-BFGS-B.
+    """
+    split, shapes = start[0].size, [factor.shape for factor in start]
 
     def factors(w: Array) -> tuple[Array, Array]:
-        return w[: m * rank].reshape(m, rank), w[m * rank :].reshape(rank, n)
+        return w[:split].reshape(shapes[0]), w[split:].reshape(shapes[1])
 
     def value_and_gradient(w: Array) -> tuple[float, Array]:
         value, derivatives = loss(*factors(w))
         return value, np.concatenate(derivatives, axis=None)
 
-    losses = [value_and_gradient(start)[0]]
+    losses = [loss(*start)[0]]
 
     def callback(intermediate_result: Any) -> None:
         losses.append(float(intermediate_result.fun))
         report(len(losses) - 1, losses[-1])
 
+    options: Any = {"maxiter": iterations, "maxfun": 10 * iterations + 10, **tolerances}
     began = time.perf_counter()
-    found = scipy.optimize.minimize(
-        value_and_gradient,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        callback=callback,
-        options={"maxiter": iterations, "maxfun": 10 * iterations + 10},
-    )
+    with _one_blas_thread():
+        found = scipy.optimize.minimize(
+            value_and_gradient,
+            np.concatenate(start, axis=None),
+            jac=True,
+            method="L-BFGS-B",
+            callback=callback,
+            options=options,
+        )
     U, V = factors(found.x)
     return Fit(U, V, losses, int(found.nfev), time.perf_counter() - began)
+
+
+def _one_blas_thread() -> AbstractContextManager[Any]:
+    """
+    Return a context in which BLAS has one thread, if threadpoolctl is installed.
+
+    L-BFGS-B calls BLAS for a few small vectors; the threads would then spin on the cores that the gradients need.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ModuleNotFoundError:
+        return nullcontext()
+    return threadpool_limits(1, "blas")  # type: ignore[no-any-return]
 
 
 def time_side_by_side(losses: Sequence[Loss], U: Array, V: Array) -> list[float]:

@@ -6,15 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import scipy
+    from . import scipy, sklearn
 
-__all__ = ["scipy"]
+__all__ = ["scipy", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:
     """Import an adapter, and with it its library."""
     if name in __all__:
-        return importlib.import_module(f".{name}", __name__)
+        try:
+            return importlib.import_module(f".{name}", __name__)
+        except ModuleNotFoundError as error:
+            advice = f"pip install 'matgrad[{name}]'"
+            raise ModuleNotFoundError(
+                f"mg.interop.{name} needs {error.name}, which is not installed: {advice}", name=error.name
+            ) from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import _entries as _entries
 from . import _numpy_axes as _numpy_axes  # these fill the tables of NumPy's functions of expressions
 from . import _numpy_elementwise as _numpy_elementwise
 from . import _numpy_products as _numpy_products

@@ -13,12 +13,11 @@ from ._compile import compiled
 from ._core import Node
 from ._evaluation import Evaluation
 from ._layout import LAYOUTS, Layout, arrange
-from ._numpy_protocol import as_indices
+from ._numpy_protocol import CONVERSIONS, as_indices, called_by_numpy
 from ._operands import NO_SYMBOLS, Symbols, check_fits, constant, merged
 from ._tracing import TRACING, UnknownLength
 
 Mode = Literal["auto", "forward", "reverse", "cross_country"]
-_OPERANDS = (int, float, np.ndarray, np.generic, list, tuple)
 
 
 class Expr(Evaluation):
@@ -40,9 +39,10 @@ class Expr(Evaluation):
     True
     """
 
-    __slots__ = ("_checked", "_function", "_node", "_symbols", "_x_ndim")
+    __slots__ = ("_checked", "_entry", "_function", "_node", "_symbols", "_x_ndim")
 
     _function: Any
+    _entry: Any  # of a vector: its node, and the position in it
 
     def __init__(self, node: Node, symbols: Symbols, checked: tuple[Node, ...] = (), x_ndim: int | None = None) -> None:
         self._node = node
@@ -50,6 +50,7 @@ class Expr(Evaluation):
         self._checked = checked
         self._x_ndim = x_ndim
         self._function = None
+        self._entry = None
 
     # --- What it is ---
 
@@ -92,6 +93,8 @@ class Expr(Evaluation):
     @property
     def dtype(self) -> np.dtype[Any]:
         """float64; the precision of a value is that of the arrays it is computed from."""
+        if called_by_numpy(2) and self.ndim == 0:  # reductions of object arrays would make a number of their result
+            raise AttributeError("dtype")
         tracing = TRACING.get()
         return np.dtype(np.float64) if tracing is None or tracing.dtype is None else tracing.dtype
 
@@ -225,7 +228,10 @@ class Expr(Evaluation):
     # --- Operators and axes ---
 
     def __getitem__(self, key: Any) -> Expr:
-        return Expr(_core.index(self._node, as_indices(key, self.ndim)), self._symbols)
+        entry = Expr(_core.index(self._node, as_indices(key, self.ndim)), self._symbols)
+        if type(key) is int and key >= 0 and entry.ndim == 0:
+            entry._entry = self._node, key
+        return entry
 
     def __add__(self, other: Any) -> Expr:
         return _binary(_core.add, self, other)
@@ -295,11 +301,17 @@ class Expr(Evaluation):
 
 # --- Operands ---
 
+_OPERANDS = (Expr, int, float, np.ndarray, np.generic, list, tuple)
+
 
 def as_expr(function: str, value: Any) -> Expr:
     """Return an expression, a number or an array as an expression; raise TypeError naming the function for the rest."""
     if isinstance(value, Expr):
         return value
+    if isinstance(value, (np.ndarray, list, tuple)):
+        joined = CONVERSIONS["to expression"](function, value)
+        if joined is not None:
+            return joined  # type: ignore[no-any-return]
     return Expr(*constant(function, value))
 
 

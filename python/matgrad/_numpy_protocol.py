@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +17,8 @@ UFUNCS: dict[str, Callable[..., Any]] = {}
 """What NumPy's universal functions compute of expressions, by their names; the modules ``_numpy_*`` fill it."""
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """The same of NumPy's other functions: ``"sum"``, ``"linalg.inv"``."""
+CONVERSIONS: dict[str, Callable[..., Any]] = {}
+"""How expressions become object arrays, and those expressions again; the module `_entries` fills it."""
 
 
 def _ufunc(name: str) -> Callable[[Any, Any], Any]:
@@ -41,6 +45,25 @@ def _method(name: str) -> Callable[..., Any]:
 
 class UnsupportedMethodError(NotImplementedError, AttributeError):
     """A method of arrays that expressions don't have; `hasattr` says so."""
+
+
+def called_by_numpy(depth: int) -> bool:
+    """Whether a function was called by NumPy's own Python code, that many calls up."""
+    return str(sys._getframe(depth).f_globals.get("__name__")).startswith("numpy.")
+
+
+def refuse_array(x: Any, dtype: Any = None) -> NoReturn:
+    """Raise the TypeError of an expression that NumPy asks to become an array of numbers."""
+    asked = "" if dtype is None else f" of {np.dtype(dtype)}"
+    raise NoValueError(
+        f"{described(x)} has no values yet, so it can't become an array{asked}; NumPy's functions that matgrad "
+        "supports take it as it is. np.stack([...]) joins expressions, np.array([...]) does if they are scalars and it "
+        "is given no dtype, and np.zeros_like(x) of a traced array x makes one that can be filled"
+    )
+
+
+class NoValueError(TypeError):
+    """NumPy or Python asks an expression for its value."""
 
 
 class ArrayMethods(Symbolic):
@@ -79,20 +102,21 @@ class ArrayMethods(Symbolic):
 
     # --- What needs values ---
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
-        raise TypeError(
-            f"{described(self)} has no values yet, so it can't become an array; NumPy's functions that matgrad "
-            "supports take it as it is"
-        )
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return CONVERSIONS["to array"](self, dtype, called_by_numpy(2))
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(
+        raise NoValueError(
             f"{described(self)} is neither true nor false, because its value is not known yet; "
-            "np.where(condition, a, b) chooses by value"
+            "np.where(condition, a, b) chooses by value, and NumPy compares entries of np.array([...]) one by one, but "
+            "not those of np.stack([...])"
         )
 
     def __float__(self) -> NoReturn:
-        raise TypeError(f"{described(self)} can't become a Python number, because its value is not known yet")
+        raise NoValueError(
+            f"{described(self)} can't become a Python number, because its value is not known yet; "
+            "a NumPy array that numbers were put into can't hold it, but one made by np.zeros_like(x) of a traced x can"
+        )
 
     __int__ = __float__
     __complex__ = __float__
@@ -113,7 +137,9 @@ class ArrayMethods(Symbolic):
 
     if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
-        def __getattr__(self, name: str) -> NoReturn:
+        def __getattr__(self, name: str) -> Any:
+            if name in UFUNCS and self.ndim == 0:  # NumPy's loops over object arrays call methods
+                return functools.partial(UFUNCS[name], self)
             if hasattr(np.ndarray, name) and not name.startswith("_"):
                 raise UnsupportedMethodError(f"the attribute {name} of an array is not supported of an expression")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _core
+from ._entries import holds_expressions
 from ._expr import Expr, as_expr, union
 from ._trace import Output, Tracer, like_function
 from ._tracing import TRACING
@@ -64,8 +65,13 @@ def expressions(name: str, returned: Any) -> Any:
 
 
 def outputs(tree: Any) -> Any:
-    """Return a tree with its expressions as outputs."""
-    return mapped(lambda leaf: Output(leaf) if isinstance(leaf, Expr) else leaf, tree)
+    """Return a tree with its expressions, and arrays of them, as outputs."""
+
+    def output(leaf: Any) -> Any:
+        is_expression = isinstance(leaf, Expr) or holds_expressions(leaf)
+        return Output(as_expr("the result", leaf)) if is_expression else leaf
+
+    return mapped(output, tree)
 
 
 def chosen(args: tuple[Any, ...], argnums: Argnums) -> Any:

@@ -26,9 +26,10 @@ from ._arguments import (
     symbol_of,
 )
 from ._expr import Expr, as_expr
+from ._numpy_protocol import NoValueError
 from ._operands import merged
 from ._references import names, references
-from ._tracing import TRACING, Tracing, UnknownLength, unused
+from ._tracing import SCOPE, TRACING, Tracing, UnknownLength, unused
 from ._tree import Structure, flatten, unflatten
 from ._validate import as_float_array
 
@@ -196,6 +197,8 @@ class Tracer:
             self.dispatcher._rely_on(references(self._fun))
             return mode, trace
         assert error is not None
+        if isinstance(error.__cause__, NoValueError):  # which NumPy turned into an error without words for it
+            raise error.__cause__ from None
         raise error
 
     def _traced(self, leaves: list[Leaf], structure: Structure, mode: Mode) -> Trace:
@@ -241,9 +244,17 @@ class Tracer:
         values = (leaf.value if s is None else s for leaf, s in zip(leaves, symbols, strict=True))
         token = TRACING.set(tracing)
         try:
-            return self._program(*unflatten(structure, values))
+            return self._called(unflatten(structure, values))
         finally:
             TRACING.reset(token)
+
+    def _called(self, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
+        """Run the program in a scope of its own."""
+        token = SCOPE.set(object())
+        try:
+            return self._program(*arguments)
+        finally:
+            SCOPE.reset(token)
 
     def _nested(self, leaves: list[Leaf], structure: Structure) -> Any:
         """Differentiate by symbols of our own, then put the traced arrays in their place."""
@@ -271,7 +282,7 @@ class Tracer:
         outputs: list[Any] = []
         returned = [] if (tracing := TRACING.get()) is None else tracing.values
         first = len(returned)
-        result = flatten(self._program(*unflatten(structure, iter(values))), outputs)
+        result = flatten(self._called(unflatten(structure, iter(values))), outputs)
         for k, (node, symbols) in enumerate(returned[first:], first):
             others = [s for s in symbols if s not in fresh]
             returned[k] = (_core.substitute(node, replaced), [*known.values(), *others])

@@ -110,6 +110,10 @@ def unused(name: str, taken: set[str]) -> str:
 TRACING: ContextVar[Tracing | None] = ContextVar("TRACING", default=None)
 
 
+SCOPE: ContextVar[object | None] = ContextVar("SCOPE", default=None)
+"""Stands for the innermost call of a function by a transform, nested or not, while it lasts."""
+
+
 def described(e: Any) -> str:
     """Return what an error message calls an expression, and which transform made it."""
     tracing = TRACING.get()

@@ -10,6 +10,7 @@ from bench import problems_expressions as expressions
 from bench import problems_factorization as factorization
 from bench import problems_factorization_hessian as factorization_hessian
 from bench import problems_gaussian as gaussian
+from bench import problems_interop as interop
 from bench import problems_jacobian as jacobian
 from bench import problems_least_squares as least_squares
 from bench import problems_logistic as logistic
@@ -22,7 +23,7 @@ from bench import problems_quadratic as quadratic
 from bench import problems_stack as stack
 from bench import problems_vector as vector
 from bench.peers import Implementation, Work
-from bench.targets import AtLeast, AtMost, AtMostOver, AtMostTimes, OfPeak, Target, WithinOwn
+from bench.targets import AtLeast, AtMost, AtMostOver, AtMostTimes, OfPeak, Target, WithinOther, WithinOwn
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Problem:
 TIE = AtLeast(1)  # no row may be slower than any peer
 TINY = (AtLeast(2, "numpy"), AtLeast(10, "jax"))
 OWN = WithinOwn(1.15)
+DROP_IN = WithinOther("value_and_grad", ratio=1.2)  # of what the same expression takes, compiled by hand
 
 
 def rows(
@@ -160,14 +162,14 @@ REGRESSION = (
         "least squares value + gradient",
         least_squares.value_and_gradient,
         {"n": 70, "d": 3},
-        [(size,) for size in POINTS],
+        [(size, DROP_IN) for size in POINTS],
         products_with_points,
     ),
     *rows(
         "logistic gradient",
         logistic.gradient,
         {"n": 70, "d": 3},
-        [(size,) for size in POINTS],
+        [(size, WithinOther("grad", ratio=1.2)) for size in POINTS],
         products_with_points,
     ),
     *rows(
@@ -194,7 +196,13 @@ FACTORIZATION = (
             factorization.value_and_gradient,
             TINY_FACTORS,
             [
-                (size, AtLeast(ratio), *([OfPeak(0.75)] if size["r"] == 64 and dtype == "float64" else []), OWN)
+                (
+                    size,
+                    AtLeast(ratio),
+                    *([OfPeak(0.75)] if size["r"] == 64 and dtype == "float64" else []),
+                    OWN,
+                    WithinOther("value_and_grad", "compile out=", 1.2),
+                )
                 for size, ratio in zip(FACTORS, ratios, strict=True)
             ],
             factorization_work,
@@ -244,7 +252,7 @@ STATISTICS = (
         "Gaussian likelihood by Σ",
         gaussian.value_and_gradient,
         {"d": 3},
-        [({"d": 8},), ({"d": 256}, AtLeast(1.5)), ({"d": 512},)],
+        [({"d": 8}, DROP_IN), ({"d": 256}, AtLeast(1.5), DROP_IN), ({"d": 512}, DROP_IN)],
         # Cholesky's factor, the inverse, and two products.
         lambda d: Work(flops=5 * d**3),
     ),
@@ -253,9 +261,9 @@ STATISTICS = (
         mixture.value_and_gradients,
         {"n": 70, "d": 2, "k": 3},
         [
-            ({"n": 100, "d": 4, "k": 3},),
-            ({"n": 10_000, "d": 16, "k": 10}, AtLeast(2.5)),
-            ({"n": 20_000, "d": 32, "k": 10},),
+            ({"n": 100, "d": 4, "k": 3}, DROP_IN),
+            ({"n": 10_000, "d": 16, "k": 10}, AtLeast(2.5), DROP_IN),
+            ({"n": 20_000, "d": 32, "k": 10}, DROP_IN),
         ],
         lambda n, d, k: Work(flops=4 * n * k * d * d, read=n * d),
     ),
@@ -317,6 +325,30 @@ STACKS = (
         lambda count, d: Work(flops=5 * count * d**3, read=2 * count * d * d, write=count * d * d),
     ),
 )
+ADAPTERS = (
+    *(
+        row
+        for loss in interop.LOSSES
+        for row in rows(
+            f"drop-in {loss.title}, value + gradient",
+            interop.drop_in(loss),
+            {"n": 3},
+            [({"n": 4}, DROP_IN), ({"n": 100}, DROP_IN)],
+            dtypes=["float64"],
+        )
+    ),
+    *(
+        row
+        for title, build in (
+            ("SciPy adapter, Rosenbrock", interop.scipy_vector),
+            ("SciPy adapter, factorization", interop.scipy_tree),
+        )
+        for row in (
+            Problem(title, build, {"n": n}, {"n": 3}, (TIE, WithinOther("minimize_args", seconds=5e-6)))
+            for n in (10, 100)
+        )
+    ),
+)
 DERIVING = (
     Problem(
         "derive the factorization gradient", expressions.factorization_gradient, {"n": 4}, {"n": 4}, (TIE, AtMost(1e-3))
@@ -342,5 +374,6 @@ PROBLEMS: tuple[Problem, ...] = (
     *STATISTICS,
     *JACOBIANS,
     *STACKS,
+    *ADAPTERS,
     *DERIVING,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,9 +96,11 @@ def value_and_gradient(d: int, dtype: str = "float64") -> Iterator[Implementatio
         np.einsum("ii->i", M)[...] += 1
         return value, trmm(1, W, trmm(1, W, M, lower=1, trans_a=1), side=1, lower=1)
 
-    symbols = [mg.matrix(name, symmetric=True) for name in ("S", "Y")]
-    f = negative_log_likelihood(*symbols)
-    yield compiled([f, f.diff(symbols[0])], symbols, S, Y)
+    for symmetric in (True, False):
+        symbols = [mg.matrix(name, symmetric=symmetric) for name in ("S", "Y")]
+        f = negative_log_likelihood(*symbols)
+        made = compiled([f, f.diff(symbols[0])], symbols, S, Y)
+        yield dataclasses.replace(made, label="compile, symmetric") if symmetric else made
     yield transformed("value_and_grad", mg.value_and_grad(negative_log_likelihood), S, Y)
     yield by_numpy("textbook", textbook, S, Y)
     yield by_numpy("potri, gemm", inverse_by_cholesky, S, Y)

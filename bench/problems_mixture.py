@@ -17,6 +17,7 @@ from bench.peers import (
     by_numpy,
     by_torch,
     cannot,
+    compiled,
     jax,
     jnp,
     tensorgrad,
@@ -138,6 +139,9 @@ def value_and_gradients(n: int, d: int, k: int, dtype: str = "float64") -> Itera
     values = mixture(n, d, k, dtype)
     expands = "expands the squares: loses digits where means are far apart"
 
+    symbols = [mg.vector("a"), mg.matrix("M"), mg.tensor("Q", 3), mg.matrix("X")]
+    f = log_likelihood(*symbols)
+    yield compiled([f, *(f.diff(symbol) for symbol in symbols[:3])], symbols, *values)
     yield transformed("value_and_grad", mg.value_and_grad(log_likelihood, (0, 1, 2)), *values)
     for rows in (128, 512, 2048, n):
         if rows <= n:

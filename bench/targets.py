@@ -30,6 +30,11 @@ class Measured:
             and (with_excused or not timing.implementation.excuse)
         )
 
+    def labelled(self, label: str) -> float | None:
+        """Return the time of ours of that label."""
+        ours = (timing for timing in self.timings if timing.implementation.peer == OURS)
+        return least(timing for timing in ours if timing.implementation.label == label)
+
     def own(self, tuned: bool) -> float | None:
         """Return the least time of our closed forms, or of what we derive."""
         ours = (timing for timing in self.timings if timing.implementation.peer == OURS)
@@ -80,6 +85,27 @@ class WithinOwn:
     def verdict(self, measured: Measured) -> Verdict | None:
         derived, tuned = measured.own(tuned=False), measured.own(tuned=True)
         return Verdict(derived <= self.ratio * tuned, times(derived / tuned)) if derived and tuned else None
+
+
+@dataclass(frozen=True)
+class WithinOther:
+    """Ours of one label takes at most `ratio` times as long as ours of another, and `seconds`."""
+
+    label: str
+    other: str = "compile"
+    ratio: float = 1.0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        allowed = f"{self.ratio:g} × {self.other}" if self.ratio != 1 else self.other
+        return f"{self.label} ≤ {allowed}" + (f" + {seconds_to_text(self.seconds)}" if self.seconds else "")
+
+    def verdict(self, measured: Measured) -> Verdict | None:
+        one, other = measured.labelled(self.label), measured.labelled(self.other)
+        if not one or not other:
+            return None
+        reached = f"{(one - other) * 1e6:+.3g} µs" if self.seconds else times(one / other)
+        return Verdict(one <= self.ratio * other + self.seconds, reached)
 
 
 @dataclass(frozen=True)
@@ -141,4 +167,4 @@ class AtMost:
         return Verdict(measured.ours <= self.seconds, seconds_to_text(measured.ours)) if measured.ours else None
 
 
-Target = AtLeast | WithinOwn | OfPeak | AtMostOver | AtMostTimes | AtMost
+Target = AtLeast | WithinOwn | WithinOther | OfPeak | AtMostOver | AtMostTimes | AtMost

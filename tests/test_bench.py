@@ -8,7 +8,7 @@ import pytest
 from bench import machine, problems_factorization, report, run, timing
 from bench.peers import PEERS, Implementation, Work, by_numpy, cannot
 from bench.problems import PROBLEMS, Problem, rows
-from bench.targets import AtLeast, AtMost, AtMostOver, AtMostTimes, OfPeak, WithinOwn
+from bench.targets import AtLeast, AtMost, AtMostOver, AtMostTimes, OfPeak, WithinOther, WithinOwn
 
 TINY = {
     (problem.title, str(problem.tiny)): problem
@@ -94,6 +94,27 @@ def test_what_we_derive_is_compared_with_our_closed_form(derived, met):
     row = run.summary(Problem("", sums, {}, {}, (WithinOwn(1.15),)), timings, LIMITS)
     assert row["derived over closed form"] == derived
     assert [target["met"] for target in row["targets"]] == [met]
+
+
+@pytest.mark.parametrize(
+    ("target", "met", "reached"),
+    [
+        (WithinOther("grad", ratio=1.2), False, "1.50×"),
+        (WithinOther("grad", ratio=1.6), True, "1.50×"),
+        (WithinOther("grad", seconds=0.4), False, "+5e+05 µs"),
+        (WithinOther("grad", seconds=0.6), True, "+5e+05 µs"),
+        (WithinOther("hessian"), None, ""),
+    ],
+    ids=str,
+)
+def test_ways_of_ours_are_compared_by_their_labels(target, met, reached):
+    timings = [
+        timing.Timing(Implementation("matgrad", "compile", print), samples=[2.0, 1.0]),
+        timing.Timing(Implementation("matgrad", "grad", print), samples=[1.5, 2.0]),
+        timing.Timing(Implementation("jax", "grad", print), samples=[0.5]),
+    ]
+    row = run.summary(Problem("", sums, {}, {}, (target,)), timings, LIMITS)
+    assert [(target["met"], target["reached"]) for target in row["targets"]] == [(met, reached)]
 
 
 def test_the_work_is_that_of_the_size_and_the_precision():

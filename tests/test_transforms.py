@@ -357,3 +357,17 @@ def test_pullbacks_of_symbols_take_symbols():
     A, x, u = mg.matrix("A"), mg.vector("x"), mg.vector("u")
     (adjoint,) = mg.vjp(lambda x: A @ x, x)[1](u)
     assert adjoint.equals(A.T @ u)
+
+
+def test_one_result_may_be_returned_several_times():
+    """A compiled function returns its only result bare, also where the transform returns it twice or in a tuple."""
+    x, twice = np.array([1.0, 2.0]), lambda x: (3 * x, 3 * x)
+    gradient, one_of_one, both = mg.grad(np.sum), mg.grad(np.sum, (0,)), mg.value_and_grad(np.sum)
+    for _ in range(3):  # the first calls trace
+        value, _, aux = mg.vjp(twice, x, has_aux=True)
+        np.testing.assert_array_equal([value, aux], [3 * x, 3 * x])
+        np.testing.assert_array_equal(gradient(x), [1, 1])
+        np.testing.assert_array_equal(one_of_one(x), [[1, 1]])
+        assert isinstance(one_of_one(x), tuple)
+        value, ones = both(x)
+        assert (value, *ones) == (3, 1, 1)

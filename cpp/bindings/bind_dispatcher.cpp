@@ -71,7 +71,7 @@ struct Entry {
   py::object function{};
   std::vector<int> positions{};      ///< of the function's inputs among the arguments; −1: a constant
   std::vector<py::object> inputs{};  ///< those that are constants
-  py::object form{};                 ///< an index, or a tuple of forms
+  py::object form{};                 ///< None: as the function returns them; else an index, or a tuple of forms
 };
 
 /// The entries, newest first, and what they rely on. Immutable, so that threads may share it.
@@ -107,9 +107,10 @@ Dispatcher* dispatcher(PyObject* self) {
   return reinterpret_cast<Dispatcher*>(self);
 }
 
-/// The results of a function, arranged.
+/// The results of a function, arranged. It returns a tuple, or its only result.
 py::object arranged(const py::object& results, PyObject* form) {
   if (PyLong_Check(form)) {
+    if (!PyTuple_Check(results.ptr())) return results;
     return py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(results.ptr(), PyLong_AsSsize_t(form)));
   }
   const Py_ssize_t count = PyTuple_GET_SIZE(form);
@@ -126,6 +127,7 @@ PyObject* apply(const Entry& entry, PyObject* const* arguments) {
   }
   auto results = py::reinterpret_steal<py::object>(PyObject_Vectorcall(entry.function.ptr(), inputs, count, nullptr));
   if (!results) return nullptr;
+  if (entry.form.is_none()) return results.release().ptr();
   return arranged(results, entry.form.ptr()).release().ptr();
 }
 

@@ -295,7 +295,8 @@ class Tracer:
         patterns = [pattern_of(arg, mode) for arg in args]
         form = _form(trace.structure, iter(trace.outputs))
         if form is not None and all(pattern is not None for pattern in patterns):
-            self.dispatcher._add(patterns, trace.function, trace.inputs, form)
+            returned = 0 if len(trace.results) == 1 else tuple(range(len(trace.results)))
+            self.dispatcher._add(patterns, trace.function, trace.inputs, None if form == returned else form)
 
 
 _MOST_TRACES = 256
@@ -304,9 +305,13 @@ _MOST_TRACES = 256
 def _function(
     results: list[tuple[Any, int | None]], symbols: list[Any], names: list[str], checked: list[Any]
 ) -> Callable[..., Any]:
-    """Compile results, of which those that have a number of axes of a variable are kept structured."""
+    """
+    Compile results, of which those that have a number of axes of a variable are kept structured.
+
+    The function returns a tuple, or its only result if that isn't structured.
+    """
     if all(x_ndim is None for _, x_ndim in results):
-        return _core.Function([node for node, _ in results], symbols, names, False, checked)
+        return _core.Function([node for node, _ in results], symbols, names, len(results) == 1, checked)
     from ._structured import structured_function  # imports SciPy
 
     return structured_function(results, symbols, names, checked)
@@ -315,7 +320,8 @@ def _function(
 def _evaluate(trace: Trace, leaves: list[Leaf]) -> tuple[list[Any], bool]:
     """Return the results, in the precision that they must have, and whether they had it."""
     inputs = (leaves[k].value if isinstance(k, int) else k[0] for k in trace.inputs)
-    results = list(trace.function(*inputs))
+    returned = trace.function(*inputs)
+    results = [*returned] if isinstance(returned, tuple) else [returned]
     is_exact = True
     for k, like in enumerate(trace.results):
         if like is not None:

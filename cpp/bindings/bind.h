@@ -5,6 +5,7 @@
 
 namespace matgrad::bindings {
 
+void bind_blocks(pybind11::module_& module);
 void bind_closed_form(pybind11::module_& module);
 void bind_config(pybind11::module_& module);
 void bind_dispatcher(pybind11::module_& module);

@@ -13,13 +13,13 @@ import matgrad
 
 README = Path(__file__).parents[1] / "README.md"
 # What examples need, by the headings in the README under which they stand; adapters are named after it.
-LIBRARIES = {"SciPy": "scipy", "scikit-learn": "sklearn"}
+LIBRARIES = {"SciPy": "scipy", "scikit-learn": "sklearn", "Dask": "dask"}
 ABSENT = {name for name in LIBRARIES.values() if importlib.util.find_spec(name) is None}
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(matgrad.__path__, "matgrad.")
     if module.name not in {"matgrad._core", "matgrad.__main__", "matgrad.plot"}  # plot needs matplotlib
-    and not (module.name.startswith("matgrad.interop.") and module.name.rpartition(".")[2] in ABSENT)
+    and not (module.name.startswith("matgrad.interop.") and {*module.name.split(".")[2].split("_")} & ABSENT)
 )
 
 

@@ -7,8 +7,8 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.attr("__version__") = MATGRAD_VERSION;
   matgrad::bindings::bind_config(module);
   matgrad::bindings::bind_closed_form(module);
-  matgrad::bindings::bind_blocks(module);
   matgrad::bindings::bind_expr(module);
+  matgrad::bindings::bind_blocks(module);
   matgrad::bindings::bind_dispatcher(module);
   matgrad::bindings::bind_map(module);
   matgrad::bindings::bind_pickle(module);

@@ -68,9 +68,7 @@ class Blocking {
   }
 
   Blocks operator()(const std::vector<Expr>& results, const std::vector<Expr>& like) {
-    for (const Expr& e : topological_order(results)) {
-      if (!places_.contains(e.get())) places_.emplace(e.get(), place_of(e));
-    }
+    for (const Expr& e : results) place(e);
     for (size_t k = 0; k < results.size(); ++k) {
       int axis = places_.at(results[k].get()).axis;
       if (axis < 0 && like[k] && places_.contains(like[k].get())) {
@@ -87,7 +85,17 @@ class Blocking {
  private:
   // --- What a block has ---
 
+  const Place& place(const Expr& root) {
+    for (const Expr& e : topological_order({root})) {
+      if (!places_.contains(e.get())) places_.emplace(e.get(), place_of(e));
+    }
+    return places_.at(root.get());
+  }
+
   Place place_of(const Expr& e) {
+    if (const auto* product = e->as<Einsum>(); product && cut_labels(*product).size() > 1) {
+      return place(separated_.emplace(e.get(), separated(e, *product)).first->second);
+    }
     Place place;
     place.constant = !e->as<Symbol>() && !e->as<Size>();
     for_each_operand(*e, [&](const Expr& operand) {
@@ -113,7 +121,7 @@ class Blocking {
   /// The axis along which a node is cut because its operands are, and whether the cut ends there.
   int cut_axis(const Expr& e, bool& ends) {
     if (const auto* product = e->as<Einsum>()) {
-      const int label = cut_label(e, *product);
+      const int label = cut_label(*product);
       ends = label >= e->ndim();
       return label;
     }
@@ -132,17 +140,54 @@ class Blocking {
     fail(e, "needs all blocks at once");
   }
 
-  /// The label of a product along which its factors are cut, or −1.
-  int cut_label(const Expr& e, const Einsum& product) const {
-    int label = -1;
+  /// The labels of a product along which factors are cut.
+  Labels cut_labels(const Einsum& product) const {
+    Labels labels;
     for (const Factor& f : product.factors) {
       const int axis = places_.at(f.node.get()).axis;
-      if (axis < 0) continue;
-      const int other = int(uint8_t(f.labels[size_t(axis)]));
-      if (label >= 0 && label != other) fail(e, "joins every block with every other");
-      label = other;
+      if (axis >= 0 && labels.find(f.labels[size_t(axis)]) == Labels::npos) labels += f.labels[size_t(axis)];
     }
-    return label;
+    return labels;
+  }
+
+  /// The one label of a product along which factors are cut, or −1.
+  int cut_label(const Einsum& product) const {
+    const Labels labels = cut_labels(product);
+    return labels.empty() ? -1 : int(uint8_t(labels[0]));
+  }
+
+  /// Σ_mo A[m,j] B[o,j] with sums over blocks, of m and of o, that are computed before.
+  Expr separated(const Expr& e, const Einsum& product) {
+    std::vector<Factor> factors = product.factors;
+    const Labels cut = cut_labels(product);
+    const auto is_kept_by = [&](char label) { return int(uint8_t(label)) < e->ndim(); };
+    if (std::ranges::count_if(cut, is_kept_by) > 1) fail(e, "joins every block with every other");
+    for (char label : cut) {
+      if (is_kept_by(label)) continue;
+      const auto rest = std::ranges::stable_partition(factors, [&](const Factor& f) { return !has_label(f, label); });
+      std::vector<Factor> summed(rest.begin(), rest.end());
+      factors.erase(rest.begin(), rest.end());
+      Labels kept, gone;
+      for (const Factor& f : summed) {
+        for (char l : f.labels) {
+          if (l == label) continue;
+          if (cut.find(l) != Labels::npos) fail(e, "joins every block with every other");
+          auto has_it = [&](const Factor& other) { return has_label(other, l); };
+          Labels& side = is_kept_by(l) || std::ranges::any_of(factors, has_it) ? kept : gone;
+          if (side.find(l) == Labels::npos) side += l;
+        }
+      }
+      const Labels all = kept + gone + label;
+      for (Factor& f : summed) {
+        for (char& l : f.labels) l = char(all.find(l));
+      }
+      const Expr part = parts_.emplace_back(einsum(1, std::move(summed), Lengths(kept.size())));
+      const int pass = place(part).pass;
+      const Expr known = named(whole(part), pass);
+      places_.try_emplace(known.get(), Place{-1, pass, false, false});
+      factors.push_back(factor(known, kept));
+    }
+    return einsum(product.coefficient, std::move(factors), e->lengths);
   }
 
   /// Factors that wait for a pass which the others needn't wait for, and over whose labels nothing is summed, are
@@ -168,6 +213,7 @@ class Blocking {
   /// A node as a function of whole arrays and of joined values.
   Expr whole(const Expr& e) {
     if (const auto known = whole_.find(e.get()); known != whole_.end()) return known->second;
+    if (const auto known = separated_.find(e.get()); known != separated_.end()) return whole(known->second);
     auto replace = [&](const Expr& operand, int) { return whole(operand); };
     const Expr result = places_.at(e.get()).joined ? product_of(e, -1, replace)
                                                    : rebuilt(e, [&](const Expr& operand) { return whole(operand); });
@@ -201,7 +247,7 @@ class Blocking {
   }
 
   Joined summed(const Expr& e, const Einsum& product) {
-    const int label = cut_label(e, product);
+    const int label = cut_label(product);
     auto [inside, outside] = split(e, product);
     const int pass = pass_of(inside);
     Labels kept;
@@ -279,6 +325,7 @@ class Blocking {
 
   /// A node as a block has it: its part along an axis, or the whole (−1).
   Expr in_block(const Expr& e, int axis) {
+    if (const auto known = separated_.find(e.get()); known != separated_.end()) return in_block(known->second, axis);
     const auto key = std::pair(e.get(), axis);
     if (const auto known = in_block_.find(key); known != in_block_.end()) return known->second;
     const Expr result = axis < 0 ? whole_in_block(e) : is_cut_inside(e, axis) ? cut_inside(e, axis) : cut(e, axis);
@@ -348,8 +395,9 @@ class Blocking {
   const Expr length_ = size("<block>");
   Blocks blocks_;
   int symbols_ = 0;
+  std::vector<Expr> parts_;  ///< what no expression holds that nodes are known by
   std::unordered_map<const Node*, Place> places_;
-  std::unordered_map<const Node*, Expr> whole_, named_;
+  std::unordered_map<const Node*, Expr> separated_, whole_, named_;
   std::unordered_map<const Node*, Joined> joined_;
   std::map<std::pair<const Node*, int>, Expr> in_block_, concatenated_;
 };

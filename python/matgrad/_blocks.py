@@ -51,9 +51,7 @@ def in_blocks(
     known = {_name(symbol): symbol for symbol in [*symbols, *(block for block, _, _ in cuts)]}
     known |= {_name(row[0]): row[0] for once, of_blocks in passes for row in [*once, *of_blocks]}
     blocks = {_name(block): (_name(whole), axis) for block, whole, axis in cuts}
-    compiled = [
-        Pass(_step(once, known, ()), _step(of_blocks, known, list(blocks)[:1])) for once, of_blocks in passes
-    ]
+    compiled = [Pass(_step(once, known, ()), _step(of_blocks, known, list(blocks)[:1])) for once, of_blocks in passes]
     return Program(blocks, compiled, [_name(symbol) for symbol in named])
 
 

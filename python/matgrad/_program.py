@@ -16,7 +16,14 @@ Function = Callable[..., Any]
 Argnums = int | tuple[int, ...]
 
 
-def transform(name: str, fun: Function, program: Function, argnums: Argnums | None, made: tuple[Any, ...]) -> Function:
+def transform(
+    name: str,
+    fun: Function,
+    program: Function,
+    argnums: Argnums | None,
+    made: tuple[Any, ...],
+    tracer: type[Tracer] = Tracer,
+) -> Function:
     """
     Return the callable that does what `program` says, and can be pickled as what was made by made[0](*made[1:]).
 
@@ -35,7 +42,7 @@ def transform(name: str, fun: Function, program: Function, argnums: Argnums | No
             raise ValueError(f"{name}: argnums is {argnums!r} but there are {count} positional arguments")
         return {k % count for k in numbers}
 
-    return like_function(Tracer(name, fun, program, positions).dispatcher, fun, name, made)  # type: ignore[no-any-return]
+    return like_function(tracer(name, fun, program, positions).dispatcher, fun, name, made)  # type: ignore[no-any-return]
 
 
 def pair(name: str, returned: Any, has_aux: bool) -> tuple[Any, Any]:

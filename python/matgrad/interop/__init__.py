@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import scipy, sklearn
+    from . import dask, scipy, sklearn
 
-__all__ = ["scipy", "sklearn"]
+__all__ = ["dask", "scipy", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from . import _entries as _entries
 from . import _numpy_axes as _numpy_axes  # these fill the tables of NumPy's functions of expressions
 from . import _numpy_elementwise as _numpy_elementwise
+from . import _numpy_filling as _numpy_filling
 from . import _numpy_products as _numpy_products
+from . import _selection as _selection
 from . import closed_form
 from ._compile import compile
 from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config

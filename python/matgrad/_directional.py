@@ -14,6 +14,7 @@ from ._arguments import fresh_name
 from ._expr import Expr, as_expr, contract
 from ._program import (
     Function,
+    called,
     derivatives,
     diff,
     expression,
@@ -65,7 +66,7 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_a
 def _jvp(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, tangents = _halves(args)
-        returned, aux = pair("jvp", fun(*primals), has_aux)
+        returned, aux = pair("jvp", called(fun, primals), has_aux)
         values = expressions("jvp", returned)
         ys = leaves(values)
         us = [_symbol_like(y) for y in ys]
@@ -100,7 +101,7 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     -------
     (value, pullback)
         ``pullback(u)`` takes an array of the shape of the value and returns a tuple: for every argument the derivative
-        of ``sum(u * fun(*primals))``. The Jacobian is not computed.
+        of ``sum(u * called(fun, primals))``. The Jacobian is not computed.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
 
 def _value(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        returned, aux = pair("vjp", fun(*args), has_aux)
+        returned, aux = pair("vjp", called(fun, args), has_aux)
         values = outputs(expressions("vjp", returned))
         return (values, outputs(aux)) if has_aux else values
 
@@ -147,7 +148,7 @@ def _value_aux(fun: Function) -> Function:
 def _pullback(fun: Function, has_aux: bool = False) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         *primals, u = args
-        returned, _ = pair("vjp", fun(*primals), has_aux)
+        returned, _ = pair("vjp", called(fun, tuple(primals)), has_aux)
         ys = leaves(expressions("vjp", returned))
         return derivatives(_inner("vjp", leaves(u), ys), tuple(primals), like=True)
 
@@ -197,7 +198,7 @@ def hvp(fun: Function, primals: Any, v: Any) -> Any:
 def _hvp(fun: Function) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, direction = _halves(args)
-        y = one_element("hvp", expression("hvp", fun(*primals)))
+        y = one_element("hvp", expression("hvp", called(fun, primals)))
         along = _inner("hvp", diff(y, leaves(primals)), leaves(direction))
         return derivatives(along, primals, like=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._expr import Expr, as_expr
-from ._numpy_protocol import CONVERSIONS, FUNCTIONS, refuse_array
+from ._numpy_protocol import FUNCTIONS, HOOKS, refuse_array
 from ._tracing import SCOPE
 
 _MOST_ENTRIES = 10_000
@@ -87,4 +87,4 @@ def _part(function: str, run: list[Any]) -> Expr:
     return as_expr(function, np.array(run, float))
 
 
-CONVERSIONS |= {"to array": object_array, "to expression": joined}
+HOOKS |= {"to array": object_array, "to expression": joined}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from . import _core
+from ._assignment import IN_PLACE, assign, point_of, replaced
 from ._compile import compiled
 from ._core import Node
 from ._evaluation import Evaluation
 from ._layout import LAYOUTS, Layout, arrange
-from ._numpy_protocol import CONVERSIONS, as_indices, called_by_numpy
+from ._numpy_protocol import HOOKS, as_indices, called_by_numpy
 from ._operands import NO_SYMBOLS, Symbols, check_fits, constant, merged
-from ._tracing import TRACING, UnknownLength
+from ._tracing import SCOPE, TRACING, UnknownLength
+from ._validate import Symbolic
+from ._views import viewed
 
 Mode = Literal["auto", "forward", "reverse", "cross_country"]
 
@@ -39,10 +42,19 @@ class Expr(Evaluation):
     True
     """
 
-    __slots__ = ("_checked", "_entry", "_function", "_node", "_symbols", "_x_ndim")
+    # fmt: off
+    __slots__ = (
+        "__weakref__", "_checked", "_entry", "_function", "_node", "_points", "_scope", "_source", "_symbols", "_views",
+        "_x_ndim",
+    )
+    # fmt: on
 
     _function: Any
     _entry: Any  # of a vector: its node, and the position in it
+    _points: Any  # what was assigned entry by entry
+    _scope: Any  # of the call of a function by a transform that made it
+    _source: Any  # what it is a view of
+    _views: Any
 
     def __init__(self, node: Node, symbols: Symbols, checked: tuple[Node, ...] = (), x_ndim: int | None = None) -> None:
         self._node = node
@@ -50,7 +62,8 @@ class Expr(Evaluation):
         self._checked = checked
         self._x_ndim = x_ndim
         self._function = None
-        self._entry = None
+        self._entry = self._points = self._source = self._views = None
+        self._scope = SCOPE.get()
 
     # --- What it is ---
 
@@ -228,10 +241,26 @@ class Expr(Evaluation):
     # --- Operators and axes ---
 
     def __getitem__(self, key: Any) -> Expr:
-        entry = Expr(_core.index(self._node, as_indices(key, self.ndim)), self._symbols)
-        if type(key) is int and key >= 0 and entry.ndim == 0:
-            entry._entry = self._node, key
-        return entry
+        indices = as_indices(key, self.ndim)
+        if indices is None:
+            is_condition = isinstance(key, Expr) and key._node.is_condition
+            return HOOKS["selection" if is_condition else "index"](self, key)  # type: ignore[no-any-return]
+        has_ellipsis = Ellipsis in key if isinstance(key, tuple) else key is Ellipsis
+        if len(indices) == self.ndim and all(type(item) is int for item in indices) and not has_ellipsis:
+            known = point_of(self, key)
+            entry = Expr(_core.index(self._node, indices) if known is None else known, self._symbols)
+            if type(key) is int and key >= 0:
+                entry._entry = self._node, key
+            return entry
+        return viewed(  # type: ignore[no-any-return]
+            self,
+            lambda node: _core.index(node, indices),
+            lambda node, value: replaced(node, indices, value),
+            lambda array: array[key],
+        )
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        assign(self, key, value if isinstance(value, Symbolic) else as_expr("assignment", value))
 
     def __add__(self, other: Any) -> Expr:
         return _binary(_core.add, self, other)
@@ -273,12 +302,12 @@ class Expr(Evaluation):
         return _binary(_core.multiply, -1, self)
 
     def __pos__(self) -> Expr:
-        return self
+        return Expr(self._node, self._symbols, self._checked, self._x_ndim)
 
     @property
     def T(self) -> Expr:
         """The expression with its axes in reverse order."""
-        return Expr(_core.transpose(self._node, bytes(range(self.ndim - 1, -1, -1))), self._symbols)
+        return permuted(self, range(self.ndim - 1, -1, -1))
 
     def reshape(self, *shape: Any, order: Literal["C", "F"] = "C") -> Expr:
         """Return it with the same elements and another shape, as `numpy.reshape`; a length may be an expression."""
@@ -296,7 +325,31 @@ class Expr(Evaluation):
                 parts.append(n if n >= 0 else None)
         if parts.count(None) > 1:
             raise ValueError(f"reshape: only one length may be -1, but the shape is {lengths}")
-        return Expr(_core.reshape(self._node, parts), symbols)
+        view = viewed(
+            self,
+            lambda node: _core.reshape(node, parts),
+            lambda node, value: _core.reshape(value, node.shape),
+            lambda array: array.reshape(_core.reshape(self._node, parts).shape),  # type: ignore[arg-type]
+            may_copy=True,
+        )
+        view._symbols = symbols
+        return view  # type: ignore[no-any-return]
+
+
+for _name, _operator in IN_PLACE.items():
+    setattr(Expr, _name, _operator)
+
+
+def permuted(x: Expr, order: Iterable[int]) -> Expr:
+    """Return an expression with its axes in another order."""
+    axes = [*order]
+    inverse = bytes(map(axes.index, range(x.ndim)))
+    return viewed(  # type: ignore[no-any-return]
+        x,
+        lambda node: _core.transpose(node, bytes(axes)),
+        lambda node, value: _core.transpose(value, inverse),
+        lambda array: array.transpose(axes),
+    )
 
 
 # --- Operands ---
@@ -309,7 +362,7 @@ def as_expr(function: str, value: Any) -> Expr:
     if isinstance(value, Expr):
         return value
     if isinstance(value, (np.ndarray, list, tuple)):
-        joined = CONVERSIONS["to expression"](function, value)
+        joined = HOOKS["to expression"](function, value)
         if joined is not None:
             return joined  # type: ignore[no-any-return]
     return Expr(*constant(function, value))

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 
 from . import _core
-from ._expr import Expr, as_expr, contract, elementwise, union
+from ._expr import Expr, as_expr, contract, elementwise, permuted, union
 from ._numpy_protocol import FUNCTIONS
 from ._numpy_reductions import Axis, normalized_axes
+from ._views import viewed
 
 
 def transpose(a: Any, axes: int | Sequence[int] | None = None) -> Expr:
@@ -25,7 +26,7 @@ def transpose(a: Any, axes: int | Sequence[int] | None = None) -> Expr:
     order = [k for axis in axes for k in normalized_axes("transpose", x, index(axis))]
     if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"transpose: axes are {tuple(axes)} but must be a permutation of {x.ndim} axes")
-    return Expr(_core.transpose(x._node, bytes(order)), x._symbols)
+    return permuted(x, order)
 
 
 def swapaxes(a: Any, axis1: int, axis2: int) -> Expr:
@@ -82,7 +83,9 @@ def broadcast_to(array: Any, shape: Any) -> Expr:
     lengths = list(shape) if isinstance(shape, (tuple, list)) else [shape]
     sizes = [length for length in lengths if isinstance(length, Expr)]
     parts = [length._node if isinstance(length, Expr) else index(length) for length in lengths]
-    return Expr(_core.broadcast_to(x._node, parts), union([x, *sizes]))
+    view = viewed(x, lambda node: _core.broadcast_to(node, parts), None, lambda a: np.broadcast_to(a, shape))
+    view._symbols = union([x, *sizes])
+    return view  # type: ignore[no-any-return]
 
 
 def reshape(a: Any, shape: Any, order: Literal["C", "F"] = "C") -> Expr:
@@ -163,25 +166,12 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     low, high = a_min if min is None else min, a_max if max is None else max
     if low is not None:
         x = elementwise("maximum", x, low)
-    return x if high is None else elementwise("minimum", x, high)
+    return +x if high is None else elementwise("minimum", x, high)
 
 
 def round(a: Any, decimals: int = 0) -> Expr:
     scale = 10.0**decimals
     return elementwise("rint", as_expr("round", a) * scale) / scale
-
-
-def zeros_like(a: Any, dtype: Any = None) -> Expr:
-    return full_like(a, 0, dtype)
-
-
-def ones_like(a: Any, dtype: Any = None) -> Expr:
-    return full_like(a, 1, dtype)
-
-
-def full_like(a: Any, fill_value: Any, dtype: Any = None) -> Expr:
-    filled: Expr = broadcast_to(fill_value, as_expr("full_like", a)._lengths).astype(dtype)
-    return filled
 
 
 def shape(a: Any) -> tuple[Any, ...]:
@@ -202,7 +192,7 @@ def real(val: Any) -> Expr:
 
 
 def copy(a: Any) -> Expr:
-    return as_expr("copy", a)
+    return +as_expr("copy", a)
 
 
 FUNCTIONS |= {
@@ -210,7 +200,7 @@ FUNCTIONS |= {
     for function in (
         transpose, swapaxes, matrix_transpose, moveaxis, expand_dims, squeeze, broadcast_to, reshape, ravel,
         atleast_1d, atleast_2d, stack, concatenate, vstack, hstack, column_stack, flip, where, clip, round,
-        zeros_like, ones_like, full_like, shape, ndim, size, real, copy,
+        shape, ndim, size, real, copy,
     )
 }  # fmt: skip
 FUNCTIONS |= {"iscomplexobj": lambda x: False, "isrealobj": lambda x: True}

@@ -16,6 +16,7 @@ from ._expr import Expr, as_expr, contract, union
 from ._numpy_axes import broadcast_to, embed, moveaxis
 from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._numpy_reductions import normalized_axes
+from ._views import viewed
 
 # --- Products ---
 
@@ -155,7 +156,17 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Expr:
     i, j = (normalized_axes("diagonal", x, k)[0] for k in (axis1, axis2))
     if i == j:
         raise ValueError("diagonal: axis1 and axis2 must differ")
-    x = _with_diagonal(x, operator.index(offset), i, j)
+    offset = operator.index(offset)
+    return viewed(  # type: ignore[no-any-return]
+        x,
+        lambda node: _diagonal(Expr(node, x._symbols), offset, i, j)._node,
+        None,
+        lambda array: array.diagonal(offset, i, j),
+    )
+
+
+def _diagonal(x: Expr, offset: int, i: int, j: int) -> Expr:
+    x = _with_diagonal(x, offset, i, j)
     labels = [0] * x.ndim
     rest = iter(range(x.ndim))
     for k in range(x.ndim):
@@ -182,7 +193,7 @@ def _with_diagonal(x: Expr, offset: int, i: int, j: int) -> Expr:
 def diag(v: Any, k: int = 0) -> Expr:
     x = as_expr("diag", v)
     if x.ndim == 2:
-        return diagonal(x, k)
+        return +diagonal(x, k)
     if x.ndim != 1:
         raise ValueError(f"diag: the operand has {x.ndim} axes but must have 1 or 2")
     n, k = x._node.shape[0], operator.index(k)

@@ -17,8 +17,8 @@ UFUNCS: dict[str, Callable[..., Any]] = {}
 """What NumPy's universal functions compute of expressions, by their names; the modules ``_numpy_*`` fill it."""
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """The same of NumPy's other functions: ``"sum"``, ``"linalg.inv"``."""
-CONVERSIONS: dict[str, Callable[..., Any]] = {}
-"""How expressions become object arrays, and those expressions again; the module `_entries` fills it."""
+HOOKS: dict[str, Callable[..., Any]] = {}
+"""What operators of expressions leave to modules above theirs: object arrays, and indices that are arrays."""
 
 
 def _ufunc(name: str) -> Callable[[Any, Any], Any]:
@@ -78,11 +78,27 @@ class ArrayMethods(Symbolic):
         if function is None:
             called = "" if method == "__call__" else f".{method}"
             raise NotImplementedError(f"{ufunc.__name__}{called} of an expression is not supported")
+        out = kwargs.pop("out", None) if method == "__call__" else None
+        if out is not None:
+            return self._into(ufunc, out[0], function(*inputs), kwargs)
         if method == "__call__" and kwargs:
             raise NotImplementedError(
                 f"{ufunc.__name__} of an expression: the argument {', '.join(kwargs)} is not supported"
             )
         return function(*inputs, **kwargs)
+
+    @staticmethod
+    def _into(ufunc: np.ufunc, out: Any, result: Any, surplus: Any) -> Any:
+        """Assign a result to a traced array."""
+        if surplus:
+            raise NotImplementedError(f"{ufunc.__name__} of an expression: {', '.join(surplus)} is not supported")
+        if not isinstance(out, Symbolic):
+            raise TypeError(
+                f"{ufunc.__name__}: out, or the array on the left of an operator such as +=, is an array of numbers, "
+                "which can't hold traced values; write a = a + b, or start with np.zeros_like(x) of a traced x"
+            )
+        out[...] = result  # type: ignore[index]
+        return out
 
     def __array_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -103,7 +119,7 @@ class ArrayMethods(Symbolic):
     # --- What needs values ---
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        return CONVERSIONS["to array"](self, dtype, called_by_numpy(2))
+        return HOOKS["to array"](self, dtype, called_by_numpy(2))
 
     def __bool__(self) -> NoReturn:
         raise NoValueError(
@@ -131,9 +147,6 @@ class ArrayMethods(Symbolic):
 
     def __iter__(self: Any) -> Iterator[Any]:
         return iter([self[k] for k in range(len(self))])
-
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError("an expression can't be assigned to: it is immutable")
 
     if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
@@ -190,8 +203,8 @@ class ArrayMethods(Symbolic):
     any = _method("any")
 
     def flatten(self, order: Any = "C") -> Any:
-        """Return what `numpy.ravel` does."""
-        return FUNCTIONS["ravel"](self, order=order)
+        """Return a copy of what `numpy.ravel` returns."""
+        return +FUNCTIONS["ravel"](self, order=order)
 
     def transpose(self, *axes: Any) -> Any:
         """Return what `numpy.transpose` does; the axes may be given one by one."""
@@ -202,19 +215,23 @@ class ArrayMethods(Symbolic):
         """The matrices along the last two axes, transposed."""
         return FUNCTIONS["matrix_transpose"](self)
 
-    def astype(self, dtype: Any, **kwargs: Any) -> Any:
-        """Return the expression itself for a floating dtype: its precision is that of the values it gets."""
+    def astype(self: Any, dtype: Any, *, copy: bool = True, **kwargs: Any) -> Any:
+        """Return the same values for a floating dtype: their precision is that of what they are computed from."""
         if np.dtype(dtype) not in (np.float64, np.float32):
             raise NotImplementedError(f"astype of an expression to {np.dtype(dtype)} is not supported")
-        return self
+        return +self if copy else self
 
-    def copy(self, order: Any = "C") -> Any:
-        """Return the expression itself, which is immutable."""
-        return self
+    def copy(self: Any, order: Any = "C") -> Any:
+        """Return the same values, which assignments to this array leave alone."""
+        return +self
+
+    def fill(self: Any, value: Any) -> None:
+        """Assign a number to all entries."""
+        self[...] = value
 
 
-def as_indices(key: Any, ndim: int) -> list[int | slice | None]:
-    """Return what stands between brackets as a list of Python's own integers, slices and None."""
+def as_indices(key: Any, ndim: int) -> list[int | slice | None] | None:
+    """Return what stands between brackets as a list of Python's integers, slices and None; None if there are arrays."""
     items = list(key) if isinstance(key, tuple) else [key]
     ellipses = [k for k, item in enumerate(items) if item is Ellipsis]
     if len(ellipses) > 1:
@@ -222,22 +239,28 @@ def as_indices(key: Any, ndim: int) -> list[int | slice | None]:
     for k in ellipses:
         used = sum(item is not None for item in items) - 1
         items[k : k + 1] = [slice(None)] * (ndim - used)
-    return [_index(item) for item in items]
+    try:
+        return [_index(item) for item in items]
+    except TypeError:
+        return None
 
 
 def _index(item: Any) -> int | slice | None:
-    """Return one item between brackets as Python's own object of that kind."""
+    """Return one item between brackets as Python's own object of that kind; raise TypeError if it is an array."""
     if item is None:
         return None
-    try:
-        if isinstance(item, slice):
-            bounds = (None if b is None else operator.index(b) for b in (item.start, item.stop, item.step))
-            start, stop, step = bounds
-            if step == 0:
-                raise ValueError("slice step cannot be zero")
-            return slice(start, stop, step)
-        if not isinstance(item, (bool, np.bool)):
-            return operator.index(item)
-    except TypeError:
-        pass
-    raise NotImplementedError(f"indexing an expression by {item!r} is not supported: only integers and slices are")
+    if isinstance(item, slice):
+        start, stop, step = (None if b is None else operator.index(b) for b in (item.start, item.stop, item.step))
+        if step == 0:
+            raise ValueError("slice step cannot be zero")
+        return slice(start, stop, step)
+    if isinstance(item, (bool, np.bool)):
+        raise TypeError
+    return operator.index(item)
+
+
+def _refused_index(x: Any, key: Any) -> NoReturn:
+    raise NotImplementedError(f"indexing an expression by {key!r} is not supported: only integers and slices are")
+
+
+HOOKS["index"] = _refused_index

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from . import _core
 from ._entries import holds_expressions
@@ -43,6 +45,17 @@ def transform(
         return {k % count for k in numbers}
 
     return like_function(tracer(name, fun, program, positions).dispatcher, fun, name, made)  # type: ignore[no-any-return]
+
+
+def called(fun: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Any:
+    """Call a function with arguments of its own, which it may assign to."""
+
+    def own(leaf: Any) -> Any:
+        if isinstance(leaf, Expr):
+            return Expr(leaf._node, leaf._symbols)
+        return leaf.copy() if type(leaf) is np.ndarray else leaf
+
+    return fun(*mapped(own, args), **mapped(own, kwargs or {}))
 
 
 def pair(name: str, returned: Any, has_aux: bool) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from ._layout import LAYOUTS, Layout, arrange
 from ._program import (
     Argnums,
     Function,
+    called,
     chosen,
     derivatives,
     diff,
@@ -69,7 +70,7 @@ def grad(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
     """
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        value, aux = pair("grad", fun(*args, **kwargs), has_aux)
+        value, aux = pair("grad", called(fun, args, kwargs), has_aux)
         y = expression("grad", value)
         gradient = derivatives(one_element("grad", y), chosen(args, argnums), like=True)
         return (gradient, outputs(aux)) if has_aux else gradient
@@ -100,7 +101,7 @@ def value_and_grad(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False
     """
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        value, aux = pair("value_and_grad", fun(*args, **kwargs), has_aux)
+        value, aux = pair("value_and_grad", called(fun, args, kwargs), has_aux)
         y = expression("value_and_grad", value)
         gradient = derivatives(one_element("value_and_grad", y), chosen(args, argnums), like=True)
         return ((Output(y), outputs(aux)) if has_aux else Output(y)), gradient
@@ -154,7 +155,7 @@ def jacobian(
         raise ValueError(f"jacobian: layout is {layout!r} but must be 'tensor' for a structured derivative")
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        value, aux = pair("jacobian", fun(*args, **kwargs), has_aux)
+        value, aux = pair("jacobian", called(fun, args, kwargs), has_aux)
         values = expressions("jacobian", value)
         variables = chosen(args, argnums)
         if layout == "tensor":
@@ -201,7 +202,7 @@ def hessian(fun: Function, argnums: Argnums = 0, structured: bool = False, *, ha
     """
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        value, aux = pair("hessian", fun(*args, **kwargs), has_aux)
+        value, aux = pair("hessian", called(fun, args, kwargs), has_aux)
         variables = chosen(args, argnums)
 
         def blocks_of(y: Expr) -> Any:
@@ -245,7 +246,7 @@ def formula(fun: Function, *example_args: Any, **kwargs: Any) -> Expr:
     only_numbers = all(isinstance(value, int) for value in arguments)  # which are values of variables, then
 
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return Output(expression("formula", fun(*args, **kwargs)))
+        return Output(expression("formula", called(fun, args, kwargs)))
 
     tracer = Tracer("formula", fun, program, lambda count: set(range(count)) if only_numbers else set())
     return tracer.formula(*example_args, **kwargs)  # type: ignore[no-any-return]

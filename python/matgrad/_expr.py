@@ -17,7 +17,7 @@ from ._layout import LAYOUTS, Layout, arrange
 from ._numpy_protocol import HOOKS, as_indices, called_by_numpy
 from ._operands import NO_SYMBOLS, Symbols, check_fits, constant, merged
 from ._tracing import SCOPE, TRACING, UnknownLength
-from ._validate import Symbolic
+from ._validate import Symbolic, is_array_like
 from ._views import viewed
 
 Mode = Literal["auto", "forward", "reverse", "cross_country"]
@@ -371,11 +371,11 @@ def as_expr(function: str, value: Any) -> Expr:
 def _binary(function: Callable[[Node, Node], Node], a: Any, b: Any) -> Expr:
     """Apply a function of two nodes; NotImplemented leaves operands of other types to them."""
     if type(a) is not Expr:
-        if not isinstance(a, _OPERANDS):
+        if not isinstance(a, _OPERANDS) and not is_array_like(a):
             return NotImplemented  # type: ignore[no-any-return]
         a = as_expr(function.__name__, a)
     elif type(b) is not Expr:
-        if not isinstance(b, _OPERANDS):
+        if not isinstance(b, _OPERANDS) and not is_array_like(b):
             return NotImplemented  # type: ignore[no-any-return]
         b = as_expr(function.__name__, b)
     return Expr(function(a._node, b._node), merged(a._symbols, b._symbols))

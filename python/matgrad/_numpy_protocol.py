@@ -48,8 +48,9 @@ class UnsupportedMethodError(NotImplementedError, AttributeError):
 
 
 def called_by_numpy(depth: int) -> bool:
-    """Whether a function was called by NumPy's own Python code, that many calls up."""
-    return str(sys._getframe(depth).f_globals.get("__name__")).startswith("numpy.")
+    """Whether a function was called by NumPy's own Python code, that many calls up; masked arrays aside."""
+    module = str(sys._getframe(depth).f_globals.get("__name__"))
+    return module.startswith("numpy.") and not module.startswith("numpy.ma.")
 
 
 def refuse_array(x: Any, dtype: Any = None) -> NoReturn:

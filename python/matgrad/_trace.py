@@ -31,7 +31,7 @@ from ._operands import merged
 from ._references import names, references
 from ._tracing import SCOPE, TRACING, Tracing, UnknownLength, unused
 from ._tree import Structure, flatten, unflatten
-from ._validate import as_float_array
+from ._validate import as_float_array, is_array_like
 
 Program = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 """What a transform does with arguments that are expressions; a tree of `Output`s and constants."""
@@ -169,8 +169,10 @@ class Tracer:
         value = leaf.value
         if type(value) is float or (type(value) is np.ndarray and value.dtype.char in "fd?bBhHiIlLqQ"):
             return leaf
-        is_number = isinstance(value, (np.ndarray, np.floating, list)) or (
-            hasattr(value, "__array__") and not isinstance(value, np.generic)
+        is_number = (
+            isinstance(value, (np.ndarray, np.floating, list))
+            or is_array_like(value)
+            or (hasattr(value, "__array__") and not isinstance(value, np.generic))
         )
         return (
             leaf._replace(value=as_float_array(self.name, leaf.name, value))

@@ -25,12 +25,25 @@ def as_plain_array(function: str, argument: str, value: Any) -> NDArray[Any]:
     if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
         raise TypeError(
             f"{function}: {argument} is a {_type_name(value)}, whose operations may differ "
-            "from those of an array; pass numpy.asarray(...) of it if its plain values are meant"
+            "from those of an array; pass numpy.asarray(...) of it if its plain values are meant, "
+            "and filled(...) of a masked array"
         )
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
+        if array.dtype == object and hasattr(value, "__dlpack__"):
+            array = np.from_dlpack(value)
     except ValueError as error:
         raise ValueError(f"{function}: {argument} is a {_type_name(value)} that is no array: {error}") from error
+    except (TypeError, RuntimeError, BufferError) as error:
+        raise TypeError(f"{function}: {argument} is a {_type_name(value)} that is no array: {error}") from error
+    return array
+
+
+def is_array_like(value: Any) -> bool:
+    """Whether an object of another library offers its numbers as an array, and leaves arithmetic with it to us."""
+    kind = type(value)
+    offers = any(hasattr(kind, name) for name in ("__array__", "__array_interface__", "__dlpack__"))
+    return (offers or kind is memoryview) and not (issubclass(kind, np.generic) or hasattr(kind, "__array_ufunc__"))
 
 
 def as_float_array(function: str, argument: str, value: Any) -> NDArray[Any]:

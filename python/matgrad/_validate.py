@@ -30,7 +30,7 @@ def as_plain_array(function: str, argument: str, value: Any) -> NDArray[Any]:
         )
     try:
         array = np.asarray(value)
-        if array.dtype == object and hasattr(value, "__dlpack__"):
+        if array.dtype == object and hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
             array = np.from_dlpack(value)
     except ValueError as error:
         raise ValueError(f"{function}: {argument} is a {_type_name(value)} that is no array: {error}") from error

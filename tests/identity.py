@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 import matgrad as mg
 
@@ -73,7 +74,7 @@ def by_table(*rows: Identity) -> dict[str, Identity]:
 
 def run_source(source: str, values: Mapping[str, Any]) -> Any:
     """Return the value of NumPy source: of an expression, or of what its statements assign to `result`."""
-    names = {"np": np, **values}
+    names = {"np": np, "scipy": scipy, **values}
     try:
         return eval(source, names)
     except SyntaxError:

@@ -137,7 +137,7 @@ void bind_numpy(py::module_& module) {
   module.def("sum", &numpy_api::sum, py::arg("x"), py::arg("axes"), py::arg("keepdims"));
   module.def("mean", &numpy_api::mean, py::arg("x"), py::arg("axes"), py::arg("keepdims"));
   module.def("reduce", &numpy_api::reduce, py::arg("name"), py::arg("x"), py::arg("axes"), py::arg("keepdims"));
-  module.def("linalg", &numpy_api::linalg, py::arg("name"), py::arg("x"));
+  module.def("linalg", &numpy_api::linalg, py::arg("name"), py::arg("x"), py::arg("cutoff") = 0.0);
   module.def("transpose", &expr::transpose, py::arg("x"), py::arg("axes"));
   module.def(
       "broadcast_to",

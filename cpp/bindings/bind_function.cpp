@@ -56,7 +56,7 @@ PyObject* with_arguments(const char* name, PyObject* self, PyObject* const* args
     check_count(compiled, count);
     try {
       return compute(compiled, args, out);
-    } catch (const plan::SingularMatrix& error) {
+    } catch (const plan::LinalgError& error) {
       const py::object type = py::module_::import("numpy").attr("linalg").attr("LinAlgError");
       PyErr_SetString(type.ptr(), error.what());
       throw py::error_already_set();

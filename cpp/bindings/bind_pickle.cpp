@@ -65,7 +65,9 @@ class Recipe {
             [&](const Reduce& x) -> py::tuple {
               return py::make_tuple("reduce", int(x.reduction), number_of(x.operand), to_bytes(x.axes));
             },
-            [&](const Linalg& x) -> py::tuple { return py::make_tuple("linalg", int(x.op), number_of(x.operand)); },
+            [&](const Linalg& x) -> py::tuple {
+              return py::make_tuple("linalg", int(x.op), number_of(x.operand), x.cutoff);
+            },
         },
         e->data);
     numbers_.emplace(e.get(), int(rows_.size()));
@@ -132,7 +134,7 @@ Expr read(const py::tuple& row, const std::vector<Expr>& made) {
   }
   if (kind == "map") return map(op(row[1].cast<std::string>()), all(row[2]));
   if (kind == "reduce") return reduce(Reduction(row[1].cast<int>()), at(row[2]), row[3].cast<Labels>());
-  if (kind == "linalg") return linalg(LinalgOp(row[1].cast<int>()), at(row[2]));
+  if (kind == "linalg") return linalg(LinalgOp(row[1].cast<int>()), at(row[2]), row[3].cast<double>());
   throw py::value_error("from_recipe: no kind of expression is called '" + kind + "'");
 }
 

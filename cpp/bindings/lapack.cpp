@@ -35,6 +35,10 @@ void take_all(const py::dict& functions, char precision, plan::Lapack<T>& lapack
   take(functions, named("getri"), "void (int *, ", lapack.getri);
   take(functions, named("potrf"), "void (char *, int *, ", lapack.potrf);
   take(functions, named("potrs"), "void (char *, int *, int *, ", lapack.potrs);
+  take(functions, named("syevd"), "void (char *, char *, int *, ", lapack.syevd);
+  take(functions, named("gesdd"), "void (char *, int *, int *, ", lapack.gesdd);
+  take(functions, named("geqrf"), "void (int *, int *, ", lapack.geqrf);
+  take(functions, named("orgqr"), "void (int *, int *, int *, ", lapack.orgqr);
 }
 
 }  // namespace

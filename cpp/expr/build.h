@@ -52,8 +52,8 @@ Expr map(const Op& op, std::vector<Expr> operands);
 Expr map(std::string_view op, std::initializer_list<Expr> operands);
 /// A reduction along the given axes.
 Expr reduce(Reduction reduction, const Expr& operand, Labels axes);
-/// A function of the square matrices along the last two axes.
-Expr linalg(LinalgOp op, const Expr& operand);
+/// A function of the matrices along the last two axes.
+Expr linalg(LinalgOp op, const Expr& operand, double cutoff = 0);
 
 // --- Shorthands over the same axes; a scalar operand is broadcast ---
 

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "expr/build.h"
+#include "expr/diff_linalg.h"
 #include "expr/refactor.h"
 
 namespace matgrad::expr {
@@ -107,26 +108,6 @@ Expr by_operand_of_reduction(const Expr& node, const Reduce& reduce) {
   return einsum(1, std::move(factors), joined(node->lengths, x->lengths));
 }
 
-/// ∂A⁻¹[i,j]/∂A[k,l] = −A⁻¹[i,k] A⁻¹[l,j]; ∂ log|det A|/∂A = A⁻ᵀ; ∂ det A/∂A = det A · A⁻ᵀ. Source: Giles (2008).
-Expr by_operand_of_linalg(const Expr& node, const Linalg& linalg) {
-  const Expr& A = linalg.operand;
-  const Expr inverse = expr::linalg(LinalgOp::Inverse, A);
-  const int stack = A->ndim() - 2, n = node->ndim();
-  const Labels stacked = labels_from(0, stack), by = labels_from(n, stack);
-  const char k = char(n + stack), l = char(n + stack + 1);
-  auto factors = deltas({A->lengths.begin(), A->lengths.end() - 2}, stacked, by);
-  const Lengths lengths = joined(node->lengths, A->lengths);
-  if (linalg.op == LinalgOp::Inverse) {
-    const char i = char(stack), j = char(stack + 1);
-    factors.push_back({inverse, stacked + i + k});
-    factors.push_back({inverse, stacked + l + j});
-    return einsum(-1, std::move(factors), lengths);
-  }
-  factors.push_back({inverse, stacked + l + k});
-  if (linalg.op == LinalgOp::Det) factors.push_back({node, stacked});
-  return einsum(1, std::move(factors), lengths);
-}
-
 template <class Wanted>
 std::vector<Partial> partials_of(const Expr& node, const Wanted& wanted) {
   std::vector<Partial> found;
@@ -157,9 +138,8 @@ std::vector<Partial> partials_of(const Expr& node, const Wanted& wanted) {
   } else if (const auto* reduce_ = node->as<Reduce>()) {
     if (wanted(reduce_->operand)) add(reduce_->operand, by_operand_of_reduction(node, *reduce_));
   } else if (const auto* linalg_ = node->as<Linalg>()) {
-    if (wanted(linalg_->operand) && linalg_->op != LinalgOp::SignDet) {
-      add(linalg_->operand, by_operand_of_linalg(node, *linalg_));
-    }
+    if (!wanted(linalg_->operand)) return found;
+    if (const Expr derivative = by_operand_of_linalg(node)) add(linalg_->operand, derivative);
   }
   return found;
 }
@@ -176,6 +156,12 @@ class Elimination {
       bool depends = false;
       for_each_operand(*node, [&](const Expr& operand) { depends = depends || active.contains(operand.get()); });
       if (!depends) continue;
+      if (has_directional_rule(node)) {
+        active.insert(node.get());
+        add_edge(node, node->as<Linalg>()->operand, Expr());
+        if (node != y) between_.push_back(node);
+        continue;
+      }
       const auto found = partials_of(node, [&](const Expr& operand) { return active.contains(operand.get()); });
       if (found.empty()) continue;
       active.insert(node.get());
@@ -207,13 +193,17 @@ class Elimination {
     }
     const auto edge = below_[y_.get()].find(x.get());
     if (edge == below_[y_.get()].end()) return full(0, lengths);
-    return refactored(total(edge->second.terms, lengths), kept_sums_);
+    const bool is_directional = edge->second.is_directional();
+    const Expr whole = is_directional ? by_operand_of_linalg(y_) : total(edge->second.terms, lengths);
+    return refactored(whole, kept_sums_);
   }
 
  private:
   struct Edge {
     Expr to;
-    std::vector<Term> terms{};  ///< whose sum is the derivative
+    std::vector<Term>
+        terms{};  ///< whose sum is the derivative; null for the one edge of a node with a directional rule
+    bool is_directional() const { return !terms[0].node; }
   };
   using Edges = std::unordered_map<const Node*, Edge>;
 
@@ -251,24 +241,33 @@ class Elimination {
     return axes;
   }
 
+  /// ∂w/∂v ∂v/∂u.
+  static Expr multiplied(const Expr& w, const Edge& outer, const Expr& v, const Edge& inner) {
+    const Expr& u = inner.to;
+    if (outer.is_directional()) {
+      return pushed_forward(
+          w, inner.is_directional() ? by_operand_of_linalg(v) : total(inner.terms, joined(v->lengths, u->lengths)));
+    }
+    const Expr left = total(outer.terms, joined(w->lengths, v->lengths));
+    if (inner.is_directional()) return pulled_back(v, left);
+    const Labels of_w = labels_from(0, w->ndim()), of_u = labels_from(w->ndim(), u->ndim());
+    const Labels of_v = labels_from(w->ndim() + u->ndim(), v->ndim());
+    const Expr right = total(inner.terms, joined(v->lengths, u->lengths));
+    return einsum(1, {{left, of_w + of_v}, {right, of_v + of_u}}, joined(w->lengths, u->lengths));
+  }
+
   /// ∂w/∂u += ∂w/∂v ∂v/∂u for all w directly above v, and all u directly below.
   void eliminate(const Expr& v) {
-    const int n = v->ndim();
     const auto above = std::move(above_[v.get()]);
     const auto below = std::move(below_[v.get()]);
     for (const auto& [unused, w] : above) {
       auto& edges = below_[w.get()];
       const auto place = edges.find(v.get());
-      const Expr outer = total(place->second.terms, joined(w->lengths, v->lengths));
+      const Edge outer = std::move(place->second);
       edges.erase(place);
-      for (const auto& [unused_too, edge] : below) {
-        const Expr& u = edge.to;
-        const Expr inner = total(edge.terms, joined(v->lengths, u->lengths));
-        const int summed = w->ndim() + u->ndim();
-        const Labels of_w = labels_from(0, w->ndim()), of_u = labels_from(w->ndim(), u->ndim());
-        const Labels of_v = labels_from(summed, n);
-        const Expr product = einsum(1, {{outer, of_w + of_v}, {inner, of_v + of_u}}, joined(w->lengths, u->lengths));
-        if (as_full(product) != 0) add_edge(w, u, product);
+      for (const auto& [unused_too, inner] : below) {
+        const Expr product = multiplied(w, outer, v, inner);
+        if (as_full(product) != 0) add_edge(w, inner.to, product);
       }
     }
     for (const auto& [u, unused] : below) above_[u].erase(v.get());

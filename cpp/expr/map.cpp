@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "expr/linalg_op.h"
 #include "expr/product.h"
 
 namespace matgrad::expr {
@@ -167,35 +168,35 @@ Expr reduce(Reduction reduction, const Expr& operand, Labels axes) {
   return intern(Reduce{reduction, operand, std::move(axes)}, std::move(lengths));
 }
 
-Expr linalg(LinalgOp op, const Expr& operand) {
+Expr linalg(LinalgOp op, const Expr& operand, double cutoff) {
   const int ndim = operand->ndim();
   if (ndim < 2) throw ShapeError("an operand has " + std::to_string(ndim) + " axes, but must have at least 2");
+  const LinalgRule& known = rule(op);
   Labels swapped = labels_from(0, ndim);
   std::swap(swapped[size_t(ndim) - 1], swapped[size_t(ndim) - 2]);
-  const Expr length = common_length(operand->lengths[size_t(ndim) - 1], operand->lengths[size_t(ndim) - 2]);
-  Lengths stack(operand->lengths.begin(), operand->lengths.end() - 2);
-  if (const auto* inner = operand->as<Linalg>(); inner != nullptr && inner->op == LinalgOp::Inverse) {
+  Expr rows = operand->lengths[size_t(ndim) - 2], columns = operand->lengths[size_t(ndim) - 1];
+  if (known.is_square) rows = columns = common_length(columns, rows);
+  const auto* inner = operand->as<Linalg>();
+  if (inner != nullptr && inner->op == LinalgOp::Inverse && op <= LinalgOp::SignDet) {
     const Expr& x = inner->operand;
     if (op == LinalgOp::Inverse) return x;
     if (op == LinalgOp::LogDet || op == LinalgOp::LogAbsDet) return -linalg(op, x);
     if (op == LinalgOp::Det) return power(linalg(op, x), -1);
     return linalg(op, x);
   }
-  if (ndim == 2 && !operand->symmetric) {
-    // the inverse of a transpose is the transpose of the inverse; the rest is the same of both
+  if (ndim == 2 && !operand->symmetric && known.turned != LinalgRule::Other) {
     const Expr other = transpose(operand, swapped);
     auto rank = [](const Expr& e) { return std::pair(as_view(e).has_value(), e->hash); };
     if (rank(other) < rank(operand)) {
-      const Expr result = linalg(op, other);
-      return op == LinalgOp::Inverse ? transpose(result, swapped) : result;
+      const Expr result = linalg(op, other, cutoff);
+      return known.turned == LinalgRule::Transposed ? transpose(result, swapped) : result;
     }
   }
-  if (op == LinalgOp::Inverse) {
-    stack.push_back(length);
-    stack.push_back(length);
-    return intern(Linalg{op, operand}, std::move(stack), operand->symmetric);
+  Lengths lengths(operand->lengths.begin(), operand->lengths.end() - 2);
+  for (const char axis : std::string_view(known.axes)) {
+    lengths.push_back(axis == 'm' ? rows : axis == 'n' ? columns : map("minimum", {rows, columns}));
   }
-  return intern(Linalg{op, operand}, std::move(stack));
+  return intern(Linalg{op, operand, cutoff}, std::move(lengths), known.is_symmetric && operand->symmetric);
 }
 
 }  // namespace matgrad::expr

@@ -137,12 +137,26 @@ enum class LinalgOp : uint8_t {
   LogDet,     ///< NaN where the determinant is negative
   LogAbsDet,  ///< log |det|
   SignDet,    ///< piecewise constant
+  // Of the symmetric part (A + Aᵀ)/2:
+  Cholesky,      ///< its factor L, L Lᵀ
+  EigenValues,   ///< in ascending order
+  EigenVectors,  ///< as columns
+  // Of A = U diag(s) Vᵀ, the smaller of the two lengths being that of s:
+  SingularValues,  ///< in descending order
+  LeftVectors,     ///< U
+  RightVectors,    ///< V
+  PseudoInverse,
+  // Of A = Q R:
+  OrthogonalFactor,
+  TriangularFactor,
+  Exp,  ///< the power series
 };
 
-/// A function of the square matrices along the operand's last two axes.
+/// A function of the matrices along the operand's last two axes (linalg_op.h).
 struct Linalg {
   LinalgOp op = LinalgOp::Inverse;
   Expr operand;
+  double cutoff = 0;  ///< of PseudoInverse: the part of the largest singular value up to which others count as zero
 };
 
 /// One node. Made by the functions of build.h only, which bring it into normal form.

@@ -5,6 +5,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "expr/linalg_op.h"
 #include "expr/print.h"
 
 namespace matgrad::expr::numpy_api {
@@ -282,19 +283,15 @@ Expr reduce(const std::string& name, const Expr& x, const Labels& axes, bool kee
   return keep ? with_kept(result, axes) : result;
 }
 
-Expr linalg(const std::string& name, const Expr& x) {
-  constexpr std::pair<const char*, LinalgOp> kFunctions[] = {{"inv", LinalgOp::Inverse},
-                                                             {"det", LinalgOp::Det},
-                                                             {"logdet", LinalgOp::LogDet},
-                                                             {"logabsdet", LinalgOp::LogAbsDet},
-                                                             {"signdet", LinalgOp::SignDet}};
-  auto row = std::ranges::find(kFunctions, name, &std::pair<const char*, LinalgOp>::first);
-  if (row == std::end(kFunctions)) throw std::invalid_argument("no function of matrices is called " + name);
+Expr linalg(const std::string& name, const Expr& x, double cutoff) {
+  const LinalgOp op = linalg_op(name);
   size_t ndim = x->lengths.size();
-  if (ndim < 2 || known_to_differ(x->lengths[ndim - 2], x->lengths[ndim - 1])) {
-    throw ShapeError(name + ": the operand has shape " + shape_name(x->lengths) + " but must be square");
+  const bool is_square = rule(op).is_square;
+  if (ndim < 2 || (is_square && known_to_differ(x->lengths[ndim - 2], x->lengths[ndim - 1]))) {
+    throw ShapeError(name + ": the operand has shape " + shape_name(x->lengths) + " but must be " +
+                     (is_square ? "square" : "a matrix"));
   }
-  return expr::linalg(row->second, x);
+  return expr::linalg(op, x, cutoff);
 }
 
 }  // namespace matgrad::expr::numpy_api

@@ -51,7 +51,7 @@ Expr mean(const Expr& x, const Labels& axes, bool keep);
 Expr reduce(const std::string& name, const Expr& x, const Labels& axes, bool keep);
 
 /// A function of square matrices along the last two axes: "inv", "det", "logdet", "logabsdet", "signdet".
-Expr linalg(const std::string& name, const Expr& x);
+Expr linalg(const std::string& name, const Expr& x, double cutoff = 0);
 
 /// C order. A null length follows from the others.
 Expr reshape(const Expr& x, Lengths lengths);

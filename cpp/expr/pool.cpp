@@ -65,7 +65,7 @@ struct HashData {
     for (const Expr& operand : m.operands) h.add(operand);
   }
   void operator()(const Reduce& r) const { h.add(uint64_t(r.reduction)).add(r.operand).add(r.axes); }
-  void operator()(const Linalg& l) const { h.add(uint64_t(l.op)).add(l.operand); }
+  void operator()(const Linalg& l) const { h.add(uint64_t(l.op)).add(l.operand).add(l.cutoff); }
 };
 
 struct EqualData {
@@ -108,7 +108,9 @@ struct EqualData {
   bool operator()(const Reduce& a, const Reduce& b) const {
     return a.reduction == b.reduction && a.operand == b.operand && a.axes == b.axes;
   }
-  bool operator()(const Linalg& a, const Linalg& b) const { return a.op == b.op && a.operand == b.operand; }
+  bool operator()(const Linalg& a, const Linalg& b) const {
+    return a.op == b.op && a.operand == b.operand && a.cutoff == b.cutoff;
+  }
 };
 
 struct Hash {

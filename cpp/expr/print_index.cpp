@@ -143,12 +143,12 @@ Notation Printer::entry_of_linalg(const Expr& e, const std::vector<int>& indices
   std::vector<int> inner(indices.begin(), indices.begin() + stack);
   inner.insert(inner.end(), {kAll, kAll});
   Notation printed = operand ? *operand : entry(linalg.operand, inner);
-  if (linalg.op != LinalgOp::Inverse) {
-    return make_function(linalg_form(linalg.op), {std::move(printed)}, 0);
-  }
+  Notation value = linalg.op == LinalgOp::Inverse
+                       ? make_inverse(printed)
+                       : make_function(linalg_form(linalg.op), {std::move(printed)}, e->ndim() - stack);
   const std::vector<int> own(indices.begin() + stack, indices.end());
-  if (operand) return matrix_entry(make_inverse(printed), own);
-  return subscripted(make_inverse(printed), own);
+  if (own.empty()) return value;
+  return operand && own.size() == 2 ? matrix_entry(value, own) : subscripted(value, own);
 }
 
 Notation Printer::entry_of_factor(const Factor& f, const std::map<int, int>& indices) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "expr/build.h"
+#include "expr/linalg_op.h"
 #include "expr/print.h"
 #include "expr/print_signs.h"
 
@@ -31,11 +32,6 @@ constexpr Form kSoftmax[] = {{"softmax({0,})", "\\operatorname{softmax}({0,})"},
 constexpr Form kLogSoftmax[] = {
     {"log_softmax({0,})", "\\operatorname{log\\_softmax}({0,})"},
     {"log_softmax({0,}, axis={1,})", "\\operatorname{log\\_softmax}({0,}, \\mathrm{axis}={1,})"}};
-/// Of Det, LogDet, LogAbsDet, SignDet.
-constexpr Form kLinalg[] = {{"det({0,})", "\\det({0,})"},
-                            {"log det({0,})", "\\log\\det({0,})"},
-                            {"log|det({0,})|", "\\log\\lvert\\det({0,})\\rvert"},
-                            {"sign(det({0,}))", "\\operatorname{sign}(\\det({0,}))"}};
 
 /// A function of an operand, along an axis unless it takes all of them.
 Notation along(const Form& whole, const Form& along_axis, Notation operand, const Labels& axes, int ndim) {
@@ -48,7 +44,7 @@ Notation along(const Form& whole, const Form& along_axis, Notation operand, cons
 }  // namespace
 
 Form linalg_form(LinalgOp op) {
-  return kLinalg[size_t(op) - 1];
+  return {rule(op).matrix, rule(op).latex};
 }
 
 std::string shape_text(const std::vector<Expr>& lengths) {
@@ -209,10 +205,11 @@ std::optional<Notation> Printer::linalg(const Expr& e) {
   const auto& linalg = *e->as<Linalg>();
   auto operand = matrix(linalg.operand);
   if (!operand) return std::nullopt;
-  if (linalg.op != LinalgOp::Inverse) return make_function(linalg_form(linalg.op), {std::move(*operand)}, 0);
-  Notation inverse = make_inverse(*operand);
-  inverse.symmetric = e->symmetric;
-  return inverse;
+  Notation value = linalg.op == LinalgOp::Inverse
+                       ? make_inverse(*operand)
+                       : make_function(linalg_form(linalg.op), {std::move(*operand)}, e->ndim());
+  value.symmetric = e->symmetric;
+  return value;
 }
 
 std::optional<Notation> Printer::power_of(const Factor& f) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "expr/build.h"
+#include "expr/linalg_op.h"
 #include "expr/op.h"
 #include "expr/print.h"
 #include "expr/print_numpy.h"
@@ -292,27 +293,15 @@ Code NumpySource::reduce(const Expr& e) {
 }
 
 Code NumpySource::linalg(const Expr& e) {
+  constexpr std::string_view kSlot = "{0,}";
   const auto& linalg = *e->as<Linalg>();
-  const std::string operand = argument(full(linalg.operand));
-  Code code;
-  switch (linalg.op) {
-    case LinalgOp::Inverse:
-      code = call("np.linalg.inv", {operand});
-      break;
-    case LinalgOp::Det:
-      code = call("np.linalg.det", {operand});
-      break;
-    case LinalgOp::LogAbsDet:
-    case LinalgOp::SignDet:
-      code = call("np.linalg.slogdet", {operand});
-      code.text += linalg.op == LinalgOp::LogAbsDet ? "[1]" : "[0]";
-      break;
-    case LinalgOp::LogDet: {
-      // NaN where the determinant is negative
-      const std::string both = call("np.linalg.slogdet", {operand}).text;
-      code = call("np.where", {both + "[0] >= 0", both + "[1]", "np.nan"});
-      break;
-    }
+  std::string operand = argument(full(linalg.operand));
+  if (linalg.op == LinalgOp::PseudoInverse && linalg.cutoff != kDefaultCutoff) {
+    operand += ", rcond=" + number_source(linalg.cutoff);
+  }
+  Code code{rule(linalg.op).numpy};
+  for (size_t at = 0; (at = code.text.find(kSlot, at)) != std::string::npos; at += operand.size()) {
+    code.text.replace(at, kSlot.size(), operand);
   }
   code.present = labels_from(0, e->ndim());
   return code;

@@ -19,7 +19,7 @@ Expr with_operands(const Expr& e, std::span<const Expr> operands) {
   }
   if (const auto* map_ = e->as<Map>()) return map(*map_->op, {operands.begin(), operands.end()});
   if (const auto* reduce_ = e->as<Reduce>()) return reduce(reduce_->reduction, operands[0], reduce_->axes);
-  if (const auto* linalg_ = e->as<Linalg>()) return linalg(linalg_->op, operands[0]);
+  if (const auto* linalg_ = e->as<Linalg>()) return linalg(linalg_->op, operands[0], linalg_->cutoff);
   if (const auto* slice_ = e->as<SliceLength>()) return slice(operands[0], slice_->bounds)->lengths[0];
   return e;
 }

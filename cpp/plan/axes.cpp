@@ -126,6 +126,7 @@ std::vector<Place*> places_of(Step& step) {
 }
 
 int written_by(const Step& step) {
+  if (const auto* decompose = std::get_if<Decompose>(&step)) return decompose->operands;
   return std::holds_alternative<Pass>(step) ? 0 : std::holds_alternative<Factorize>(step) ? 2 : 1;
 }
 

@@ -121,6 +121,14 @@ struct CostOf {
     const double n = double(step.n), count = double(step.count);
     return {count * n * n * n * 4 / 3, 2 * count * n * n};
   }
+  Cost operator()(const Decompose& step) const {
+    // Per product of the two lengths and the lesser one. Source: G. Golub and C. Van Loan, Matrix Computations.
+    static constexpr double kFlops[] = {1.0 / 3, 9, 22, 4, 30};
+    static constexpr double kFlopsOfValues[] = {0, 4.0 / 3, 4, 0, 0};
+    const double m = double(step.rows), n = double(step.columns), k = double(step.values());
+    const double flops = (step.vectors ? kFlops : kFlopsOfValues)[size_t(step.kind)];
+    return {double(step.count) * m * n * k * flops, double(step.count) * m * n * step.operands};
+  }
   Cost operator()(const Pass& pass) const {
     Cost sum;
     const double tiles = double(pass.length) / double(pass.tile);
@@ -191,6 +199,10 @@ struct NameOf {
   Name operator()(const Determinant& step) const { return {"determinant", matrices(step.count, step.n, step.n)}; }
   Name operator()(const Solve& step) const { return {"solve", matrices(step.count, step.n, step.columns)}; }
   Name operator()(const Invert& step) const { return {"invert", matrices(step.count, step.n, step.n)}; }
+  Name operator()(const Decompose& step) const {
+    static constexpr const char* kNames[] = {"cholesky", "eigh", "svd", "qr", "expm"};
+    return {kNames[size_t(step.kind)], matrices(step.count, step.rows, step.columns)};
+  }
   Name operator()(const Pass&) const { return {}; }  // its steps have rows of their own
   static std::string matrices(int64_t count, int64_t rows, int64_t columns) {
     return stack(std::to_string(count), joined({rows, columns}));

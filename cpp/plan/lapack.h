@@ -1,4 +1,4 @@
-// LAPACK's functions for triangular factorizations of matrices, as function pointers that are supplied from outside.
+// LAPACK's functions for decompositions of matrices, as function pointers that are supplied from outside.
 #pragma once
 
 namespace matgrad::plan {
@@ -11,6 +11,12 @@ struct Lapack {
   void (*getri)(int* n, T* a, int* lda, int* pivots, T* work, int* work_size, int* info) = nullptr;
   void (*potrf)(char* triangle, int* n, T* a, int* lda, int* info) = nullptr;
   void (*potrs)(char* triangle, int* n, int* columns, T* a, int* lda, T* b, int* ldb, int* info) = nullptr;
+  void (*syevd)(char* vectors, char* triangle, int* n, T* a, int* lda, T* values, T* work, int* work_size,
+                int* integers, int* integers_size, int* info) = nullptr;
+  void (*gesdd)(char* vectors, int* m, int* n, T* a, int* lda, T* values, T* u, int* ldu, T* vt, int* ldvt, T* work,
+                int* work_size, int* integers, int* info) = nullptr;
+  void (*geqrf)(int* m, int* n, T* a, int* lda, T* scales, T* work, int* work_size, int* info) = nullptr;
+  void (*orgqr)(int* m, int* n, int* k, T* a, int* lda, T* scales, T* work, int* work_size, int* info) = nullptr;
 };
 
 /// The functions of one precision; to be set before a program that needs them runs.

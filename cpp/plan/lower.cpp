@@ -27,6 +27,8 @@ bool is_contiguous(const View& view) {
   return true;
 }
 
+}  // namespace
+
 View permuted(const View& view, const std::vector<int>& axes) {
   View result{view.place, {}, {}};
   for (int axis : axes) {
@@ -35,8 +37,6 @@ View permuted(const View& view, const std::vector<int>& axes) {
   }
   return result;
 }
-
-}  // namespace
 
 void Lowering::place(const Expr& node, int buffer, std::vector<int64_t> strides) {
   View view{{buffer, 0}, lengths_.shape(node), std::move(strides)};
@@ -216,34 +216,6 @@ View Lowering::lower_reduce(const Reduce& reduce, Shape shape) {
     arrange();
   }
   emit(step);
-  return result;
-}
-
-const Lowering::Factorization& Lowering::factorization(const Expr& matrix) {
-  const auto [known, is_new] = factorizations_.insert({matrix.get(), {}});
-  if (!is_new) return known->second;
-  const View stack = view(matrix), copy = new_buffer(stack.shape);
-  const Operand to = copy.operand(), from = stack.operand();
-  emit({.op = RowOp::Scale}, stack.shape, {&to, &from});
-  Shape shape = stack.shape;
-  const int64_t n = shape.back();
-  shape.pop_back();
-  const View pivots = new_buffer(shape);
-  shape.pop_back();
-  known->second = {copy.place, pivots.place, element_count(shape), n};
-  emit(Factorize{known->second.count, n, {copy.place, pivots.place}});
-  return known->second;
-}
-
-View Lowering::lower_linalg(const Linalg& linalg, Shape shape) {
-  const Factorization lu = factorization(linalg.operand);
-  const View result = new_buffer(std::move(shape));
-  if (linalg.op == LinalgOp::Inverse) {
-    plan_.can_fail = true;
-    emit(Invert{lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
-  } else {
-    emit(Determinant{linalg.op, lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
-  }
   return result;
 }
 

@@ -1,6 +1,7 @@
 // Lowering: the nodes of an expression become steps over buffers.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,6 +23,9 @@ struct View {
   std::vector<int64_t> strides{};
   Operand operand() const { return {place, strides}; }
 };
+
+/// The view with its axes in another order.
+View permuted(const View& view, const std::vector<int>& axes);
 
 /// A factor of a product that is being lowered: a tensor over labels, or an identity.
 struct ProductFactor {
@@ -84,6 +88,8 @@ class Lowering {
     int64_t count, n;
   };
   const Factorization& factorization(const expr::Expr& matrix);
+  /// The parts of the decomposition of a stack of matrices, as Decompose has them; those that aren't wanted are empty.
+  const std::array<View, kMaxOperands>& decomposition(Decomposition kind, const expr::Expr& matrix);
   void emit(const Solve& step) {
     plan_.can_fail = true;
     emit(Step(step));
@@ -115,6 +121,8 @@ class Lowering {
   View lower_map(const expr::Map& map, Shape shape);
   View lower_reduce(const expr::Reduce& reduce, Shape shape);
   View lower_linalg(const expr::Linalg& linalg, Shape shape);
+  /// Remembers whether a node needs the vectors of a decomposition.
+  void note_vectors(const expr::Expr& node);
   View power(const expr::Expr& node, double exponent, bool guard);
   /// Like new_buffer, but with axes in the order of another view; those along which that is repeated take no memory.
   View new_buffer_like(const View& view);
@@ -129,7 +137,10 @@ class Lowering {
   std::set<const expr::Node*> stored_{};           ///< what could be deferred but is stored in any case
   std::set<const expr::Node*> single_products_{};  ///< that are lowered with the product that they are part of
   std::map<std::tuple<const expr::Node*, double, bool>, View> powers_{};
+  std::vector<expr::Expr> made_{};  ///< what the value of a node is lowered as, so that it lives as long as its view
   std::map<const expr::Node*, Factorization> factorizations_{};
+  std::map<std::pair<Decomposition, const expr::Node*>, std::array<View, kMaxOperands>> decompositions_{};
+  std::set<std::pair<Decomposition, const expr::Node*>> with_vectors_{};  ///< that are wanted
 };
 
 /// Whether a node is a product with a δ or another identity between its axes, such as diag(x), or a sum with such a

@@ -259,6 +259,7 @@ double columns_beside(const LengthTable& lengths, const Einsum& einsum, int ndim
 
 void Lowering::prepare(const std::vector<Expr>& nodes, const std::vector<Expr>& results) {
   single_products_ = single_products(nodes, results);
+  for (const Expr& node : nodes) note_vectors(node);
   std::map<const Node*, double> columns;  // with which inverses are multiplied
   auto use = [&](const Expr& inverse, double count) {
     if (is_inverse(inverse)) columns[inverse.get()] += count;

@@ -37,7 +37,7 @@ class Program {
 
   /// Computes the results, arrays in C order as plan.result_shapes says, from inputs as plan.arguments. `is_mapped`
   /// says which inputs are shared mappings of files, whose pages are released once they have been read. Throws
-  /// SingularMatrix.
+  /// LinalgError.
   template <class T>
   void run(const Plan& plan, const T* const* inputs, T* const* results, const bool* is_mapped) const;
 

@@ -36,12 +36,15 @@ template <class T>
 void run(const Factorize& step, const Pointers<T>& at);
 template <class T>
 void run(const Determinant& step, const Pointers<T>& at);
-/// Throws SingularMatrix.
+/// Throws LinalgError.
 template <class T>
 void run(const Solve& step, const Pointers<T>& at);
-/// Throws SingularMatrix.
+/// Throws LinalgError.
 template <class T>
 void run(const Invert& step, const Pointers<T>& at);
+/// Throws LinalgError.
+template <class T>
+void run(const Decompose& step, const Pointers<T>& at);
 
 /// Where buffers begin, and which inputs, laid out as `arguments`, are shared mappings of files, whose pages are given
 /// back when they are read.

@@ -7,6 +7,7 @@
 #include "kernels/dispatch.h"
 #include "plan/cholesky.h"
 #include "plan/lapack.h"
+#include "plan/matrices.h"
 #include "plan/rows.h"
 #include "plan/run.h"
 #include "plan/scratch.h"
@@ -31,26 +32,11 @@ struct ScaledProduct {
   }
 };
 
-/// The largest matrices that are dealt to threads; LAPACK itself uses several for larger ones.
-constexpr int64_t kLargestDealt = 64;
-
 /// The largest matrices with which LAPACK takes longer to wake its threads than to solve.
 constexpr int64_t kLargestSubstituted = 32;
 
 /// The smallest matrices whose inverses LAPACK's functions for that make faster than solving for the identity.
 constexpr int64_t kLeastInverted = 192;
-
-/// Calls task(p) for all matrices of a stack.
-template <class Task>
-void for_each_matrix(int64_t count, int64_t n, const Task& task) {
-  if (n > kLargestDealt) {
-    for (int64_t p = 0; p < count; ++p) task(p);
-    return;
-  }
-  threads::parallel_ranges(count, problems_per_chunk(n * n * n / 4), [&](int64_t first, int64_t last) {
-    for (int64_t p = first; p < last; ++p) task(p);
-  });
-}
 
 /// One matrix of a stack and its factorization. The first pivot is 0 where that is Cholesky's.
 template <class T>
@@ -100,7 +86,7 @@ template <class T>
 void require_regular(int64_t count, int64_t n, T* matrices) {
   for (int64_t p = 0; p < count; ++p, matrices += n * n) {
     for (int64_t k = 0; k < n; ++k) {
-      if (matrices[k * n + k] == 0) throw SingularMatrix();
+      if (matrices[k * n + k] == 0) throw LinalgError("Singular matrix");
     }
   }
 }

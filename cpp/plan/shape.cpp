@@ -6,6 +6,8 @@
 #include <stdexcept>
 
 #include "expr/build.h"
+#include "expr/linalg_op.h"
+#include "expr/op.h"
 #include "expr/print.h"
 #include "plan/step.h"
 
@@ -99,7 +101,11 @@ double LengthTable::value(const Expr& scalar) const {
   }
   if (auto* slice = scalar->as<SliceLength>()) return double(resolve(slice->bounds, length(slice->length)).count);
   double result = 0;
-  if (auto* sum = scalar->as<Sum>()) {
+  if (auto* map = scalar->as<Map>()) {
+    double operands[3] = {0, 0, 0};
+    for (size_t k = 0; k < map->operands.size(); ++k) operands[k] = value(map->operands[k]);
+    result = map->op->value(operands[0], operands[1], operands[2]);
+  } else if (auto* sum = scalar->as<Sum>()) {
     for (const Term& term : sum->terms) result += term.coefficient * value(term.node);
   } else if (auto* einsum = scalar->as<Einsum>()) {
     result = einsum->coefficient;
@@ -160,7 +166,7 @@ void LengthTable::check(const Expr& node) const {
     });
   } else if (auto* linalg = node->as<Linalg>()) {
     const auto& lengths = linalg->operand->lengths;
-    require_equal(lengths[lengths.size() - 2], lengths[lengths.size() - 1]);
+    if (rule(linalg->op).is_square) require_equal(lengths[lengths.size() - 2], lengths[lengths.size() - 1]);
   } else if (auto* identity = node->as<Identity>(); identity && identity->form == Identity::Form::Element) {
     const int64_t index = identity->bounds.start.value_or(0), own = length(node->lengths[0]);
     if (index < -own || index >= own) {

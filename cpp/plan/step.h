@@ -168,6 +168,27 @@ struct Invert {
   std::array<Place, kMaxOperands> places{};
 };
 
+/// What a matrix is decomposed into, or a function of the whole of it.
+enum class Decomposition : uint8_t {
+  Cholesky,     ///< of the symmetric part; L, in place
+  Eigen,        ///< of the symmetric part; the vectors, in place, and the values
+  Singular,     ///< s, U and Vᵀ; the matrix is lost
+  Orthogonal,   ///< Q, in place, and R
+  Exponential,  ///< in place
+};
+
+/// Decompositions of `count` matrices in column order. Places are the matrices and what else there is in the list
+/// above, all in column order, and all written. Of Eigen and Singular vectors may not be wanted.
+struct Decompose {
+  int operands = 1;
+  Decomposition kind = Decomposition::Cholesky;
+  int64_t count = 0, rows = 0, columns = 0;
+  bool vectors = true;
+  std::array<Place, kMaxOperands> places{};
+
+  int64_t values() const { return rows < columns ? rows : columns; }
+};
+
 struct TiledStep;
 
 /// The most passes within each other.
@@ -194,9 +215,10 @@ struct Pass {
   int64_t chunks() const { return (length + chunk - 1) / chunk; }
 };
 
-/// A step of a plan; each has `operands` places, of which the first is written, and by Factorize the second, too.
+/// A step of a plan; each has `operands` places, of which the first is written, by Factorize the second,
+/// too, and by Decompose all.
 using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum, Scatter,
-                          RowReduction, Softmax, Factorize, Determinant, Solve, Invert, Pass>;
+                          RowReduction, Softmax, Factorize, Determinant, Solve, Invert, Decompose, Pass>;
 
 /// A step within passes: how many elements its operands move for each value of the streamed index, by level of pass.
 struct TiledStep {
@@ -236,12 +258,14 @@ struct Plan {
   int64_t arena = 0;               ///< elements of intermediate results
   std::vector<int64_t> largest{};  ///< the shape of the largest intermediate result
   double work = 0;                 ///< time that it takes, in that of reading or writing an element
-  bool can_fail = false;           ///< whether a step may find a matrix singular
+  bool can_fail = false;           ///< whether a step may throw LinalgError
 };
 
-/// Thrown where the inverse of a singular matrix is wanted.
-struct SingularMatrix : std::exception {
-  const char* what() const noexcept override { return "Singular matrix"; }
+/// Thrown where a matrix has no inverse, or not the decomposition that is wanted.
+struct LinalgError : std::exception {
+  explicit LinalgError(const char* text) : message(text) {}
+  const char* what() const noexcept override { return message; }
+  const char* message;
 };
 
 /// Thrown where an intermediate result has more elements than can be counted.

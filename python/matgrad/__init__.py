@@ -9,6 +9,7 @@ from . import _entries as _entries
 from . import _numpy_axes as _numpy_axes  # these fill the tables of NumPy's functions of expressions
 from . import _numpy_elementwise as _numpy_elementwise
 from . import _numpy_filling as _numpy_filling
+from . import _numpy_linalg as _numpy_linalg
 from . import _numpy_products as _numpy_products
 from . import _selection as _selection
 from . import closed_form
@@ -16,7 +17,7 @@ from ._compile import compile
 from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config
 from ._core import Function, __version__
 from ._expr import Expr
-from ._functions import log_softmax, logdet, logsumexp, relu, sigmoid, softmax, softplus
+from ._functions import expm, log_softmax, logdet, logsumexp, relu, sigmoid, softmax, softplus
 from ._layout import flatten, to_layout, unflatten, unvec, vec
 from ._symbols import matrices, matrix, scalar, scalars, tensor, vector, vectors
 
@@ -40,6 +41,7 @@ __all__ = [
     "closed_form",
     "compile",
     "explain",
+    "expm",
     "flatten",
     "formula",
     "get_num_threads",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core, closed_form
 from ._expr import Expr, elementwise
 from ._numpy_reductions import Axis, normalized_axes, reduction
+from ._symbols import tensor
 from ._validate import as_float_array
 
 
@@ -220,6 +222,50 @@ def logdet(A: Expr | ArrayLike) -> Any:
         return Expr(_core.linalg("logdet", A._node), A._symbols)
     sign, logarithm = np.linalg.slogdet(as_float_array("logdet", "A", A))
     return np.where(sign < 0, logarithm.dtype.type(np.nan), logarithm)[()]
+
+
+def expm(A: Expr | ArrayLike) -> Any:
+    """
+    Exponential of a square matrix, Σ Aᵏ/k!, as `scipy.linalg.expm` computes it.
+
+    Parameters
+    ----------
+    A : Expr or array_like, shape (..., n, n)
+        Leading axes are a stack.
+
+    Returns
+    -------
+    Expr or ndarray, shape (..., n, n)
+        As A is.
+
+    Notes
+    -----
+    By scaling and squaring with Padé approximants (Higham 2005). The derivative in a direction E is a block of the
+    exponential of [[A, E], [0, A]] (Higham 2008, theorem 3.6).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matgrad as mg
+    >>> mg.expm([[0.0, 1.0], [0.0, 0.0]])
+    array([[1., 1.],
+           [0., 1.]])
+    >>> mg.grad(lambda A: np.trace(mg.expm(A)))(np.eye(2)).round(3)
+    array([[2.718, 0.   ],
+           [0.   , 2.718]])
+    """
+    if isinstance(A, Expr):
+        return Expr(_core.linalg("expm", A._node), A._symbols)
+    array = as_float_array("expm", "A", A)
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2]:
+        raise ValueError(f"expm: A has shape {array.shape} but must be square")
+    return _expm_of_arrays(array.ndim)(array)
+
+
+@cache
+def _expm_of_arrays(ndim: int) -> Any:
+    A = tensor("A", ndim)
+    return expm(A).compile(A)
 
 
 def _map(name: str, x: Expr | ArrayLike) -> Any:

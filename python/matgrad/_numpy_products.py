@@ -1,19 +1,17 @@
-"""NumPy's products and linear algebra of expressions: dot, einsum, kron, trace, inverses, determinants."""
+"""NumPy's products of expressions: dot, einsum, kron, and diagonals, traces and triangles."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from functools import reduce
 from itertools import chain
 from string import ascii_letters
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import _core
 from ._expr import Expr, as_expr, contract, union
-from ._numpy_axes import broadcast_to, embed, moveaxis
+from ._numpy_axes import embed, moveaxis
 from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._numpy_reductions import normalized_axes
 from ._views import viewed
@@ -231,70 +229,9 @@ def _masked(function: str, m: Any, mask: Any) -> Expr:
     return x * guard
 
 
-# --- Linear algebra ---
-
-
-class SlogdetResult(NamedTuple):
-    """What `numpy.linalg.slogdet` returns."""
-
-    sign: Expr
-    logabsdet: Expr
-
-
-def _of_matrices(name: str, a: Any) -> Expr:
-    x = as_expr(name, a)
-    return Expr(_core.linalg(name, x._node), x._symbols)
-
-
-def inv(a: Any) -> Expr:
-    return _of_matrices("inv", a)
-
-
-def det(a: Any) -> Expr:
-    return _of_matrices("det", a)
-
-
-def slogdet(a: Any) -> SlogdetResult:
-    return SlogdetResult(_of_matrices("signdet", a), _of_matrices("logabsdet", a))
-
-
-def solve(a: Any, b: Any) -> Expr:
-    return inv(a) @ as_expr("solve", b)
-
-
-def matrix_power(a: Any, n: int) -> Expr:
-    exponent = operator.index(n)
-    x = as_expr("matrix_power", a)
-    if exponent < 0:
-        x, exponent = inv(x), -exponent
-    if exponent == 0:
-        identity = Expr(_core.delta(x._node.shape[-1]), x._symbols)
-        return broadcast_to(identity, x._lengths)
-    return reduce(operator.matmul, [x] * exponent)
-
-
-def multi_dot(arrays: Sequence[Any]) -> Expr:
-    if len(arrays) < 2:
-        raise ValueError(f"multi_dot: has {len(arrays)} operands but must have at least 2")
-    return reduce(operator.matmul, [as_expr("multi_dot", a) for a in arrays])
-
-
 FUNCTIONS |= {
     f.__name__: f
     for f in (dot, vdot, inner, outer, tensordot, einsum, kron, diagonal, diag, diagflat, trace, tril, triu)
-} | {
-    "linalg.inv": inv,
-    "linalg.det": det,
-    "linalg.slogdet": slogdet,
-    "linalg.solve": solve,
-    "linalg.matrix_power": matrix_power,
-    "linalg.multi_dot": multi_dot,
-    "linalg.outer": outer,
-    "linalg.tensordot": tensordot,
-    "linalg.matmul": UFUNCS["matmul"],
-    "linalg.vecdot": vecdot,
-    "linalg.trace": lambda x, *, offset=0: trace(x, offset, -2, -1),
-    "linalg.diagonal": lambda x, *, offset=0: diagonal(x, offset, -2, -1),
 }
 UFUNCS |= {
     "vecdot": vecdot,

@@ -43,22 +43,55 @@ def _method(name: str) -> Callable[..., Any]:
     return apply
 
 
+_INSTEAD_OF_SCIPY = {
+    **{name: f"mg.{name}" for name in ("expm", "logsumexp", "softmax", "log_softmax")},
+    **{
+        name: f"np.linalg.{name}"
+        for name in ("inv", "det", "solve", "cholesky", "eigh", "eigvalsh", "svd", "svdvals", "pinv", "qr", "norm")
+    },
+}
+
+
+def _instead() -> str:
+    """Return what to call instead of what wants an array: SciPy's functions take no expressions, but others do."""
+    frame: Any = sys._getframe()
+    instead = "NumPy's functions that matgrad supports take it as it is"
+    while frame is not None:
+        module, name = _module(frame).split("."), frame.f_code.co_name.lstrip("_")
+        if module[0] not in ("matgrad", "numpy", "scipy"):
+            break
+        if module[0] == "scipy":
+            if name in _INSTEAD_OF_SCIPY:
+                return f"scipy.{module[1]}.{name} takes arrays only, call {_INSTEAD_OF_SCIPY[name]}"
+            instead = "SciPy's functions take arrays only, but np.linalg's and mg.expm take it as it is"
+        frame = frame.f_back
+    return instead
+
+
 class UnsupportedMethodError(NotImplementedError, AttributeError):
     """A method of arrays that expressions don't have; `hasattr` says so."""
 
 
 def called_by_numpy(depth: int) -> bool:
-    """Whether a function was called by NumPy's own Python code, that many calls up; masked arrays aside."""
-    module = str(sys._getframe(depth).f_globals.get("__name__"))
-    return module.startswith("numpy.") and not module.startswith("numpy.ma.")
+    """Whether NumPy's own Python code called, that many calls up: not that of masked arrays, nor for SciPy."""
+    frame: Any = sys._getframe(depth)
+    if not _module(frame).startswith("numpy.") or _module(frame).startswith("numpy.ma."):
+        return False
+    while frame is not None and _module(frame).startswith("numpy."):
+        frame = frame.f_back
+    return frame is None or not _module(frame).startswith("scipy.")
+
+
+def _module(frame: Any) -> str:
+    return str(frame.f_globals.get("__name__"))
 
 
 def refuse_array(x: Any, dtype: Any = None) -> NoReturn:
     """Raise the TypeError of an expression that NumPy asks to become an array of numbers."""
     asked = "" if dtype is None else f" of {np.dtype(dtype)}"
     raise NoValueError(
-        f"{described(x)} has no values yet, so it can't become an array{asked}; NumPy's functions that matgrad "
-        "supports take it as it is. np.stack([...]) joins expressions, np.array([...]) does if they are scalars and it "
+        f"{described(x)} has no values yet, so it can't become an array{asked}; {_instead()}. "
+        "np.stack([...]) joins expressions, np.array([...]) does if they are scalars and it "
         "is given no dtype, and np.zeros_like(x) of a traced array x makes one that can be filled"
     )
 

@@ -129,9 +129,12 @@ def matrix_norm(a: Any, *, axis: tuple[int, int] = (-2, -1), keepdims: bool = Fa
     if ord in ("fro", None):
         return vector_norm(x, (rows, columns), keepdims=keepdims)
     if ord in (2, -2, "nuc"):
-        raise NotImplementedError(f"numpy.linalg.norm of an expression: ord={ord!r} of a matrix is not supported")
+        last = FUNCTIONS["moveaxis"](x, (rows, columns), (-2, -1))
+        values = FUNCTIONS["linalg.svdvals"](last)
+        result = {2: max, -2: min, "nuc": sum}[ord](values, -1)
+        return FUNCTIONS["expand_dims"](result, tuple(sorted((rows, columns)))) if keepdims else result
     if ord not in (1, -1, np.inf, -np.inf):
-        raise ValueError(f"norm: ord is {ord!r} but must be 'fro', 1, -1, inf or -inf for a matrix")
+        raise ValueError(f"norm: ord is {ord!r} but must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for a matrix")
     inner, outer = (rows, columns) if ord in (1, -1) else (columns, rows)
     sums = sum(elementwise("absolute", x), inner, keepdims=True)
     result = (max if ord > 0 else min)(sums, outer, keepdims=True)

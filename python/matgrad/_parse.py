@@ -25,7 +25,7 @@ _NUMBERS = {"pi": math.pi, "inf": math.inf}
 
 _OWN = {
     name: getattr(_functions, name)
-    for name in ("logsumexp", "softmax", "log_softmax", "sigmoid", "softplus", "relu", "logdet")
+    for name in ("logsumexp", "softmax", "log_softmax", "sigmoid", "softplus", "relu", "logdet", "expm")
 } | {"vec": vec}
 _METHODS = frozenset(
     ["sum", "mean", "prod", "max", "min", "var", "std", "dot", "trace", "diagonal", "transpose", "ravel", "clip"]

@@ -29,6 +29,18 @@ ARRAYS = {
 }
 CONSTANT = RNG.normal(size=4)
 
+COMPOSED = """
+    np.linspace(s, 3.0, 5); np.linspace(x, p, 3); np.linspace(x, s, 4, endpoint=False, axis=1); np.linspace(s, 2, 1);
+    np.linspace(s, 2.0, 4, retstep=True)[1]; np.linspace(s, 2.0, 0); np.logspace(s, 3.0, 4); np.geomspace(s, 5.0, 4);
+    np.geomspace(-s, -5.0, 4); np.vander(x); np.vander(x, 3, increasing=True); np.polyval(x, s);
+    np.polyval([1, 2, 3.0], A); np.convolve(x, p); np.convolve(x, p[:3], 'same'); np.convolve(x[:2], p, 'valid');
+    np.convolve(x[:3], p, 'same'); np.correlate(x, p[:2]); np.correlate(x[:2], p, 'full');
+    np.correlate(x, p[:3], mode='same'); np.correlate(x[:3], p, mode='same'); np.interp(x, [-1.0, 0.0, 0.2, 3.0], p);
+    np.interp(A, [-1.0, 0.1, 2], x[:3], -5, 7); np.meshgrid(x, p[:3])[0]; np.meshgrid(x, p[:3], indexing='ij')[1];
+    np.meshgrid(x, p[:3], s, sparse=True)[0]; np.apply_along_axis(np.sum, 1, T);
+    np.apply_along_axis(lambda v: v[:2] * v[0], 1, T); np.apply_along_axis(lambda v: np.outer(v, v), -1, T);
+    np.count_nonzero(A, axis=0); x.astype(np.result_type(x, np.float32))
+"""
 UNARY = {
     "x": """absolute fabs negative positive conjugate square exp exp2 expm1 cbrt sin cos tan sinh cosh tanh arcsinh
         arctan sign floor ceil rint trunc logical_not deg2rad rad2deg degrees radians reciprocal""",
@@ -41,6 +53,7 @@ BINARY = {
     "p x": "power float_power",
 }
 CASES = [
+    *map(str.strip, COMPOSED.split(";")),
     *(f"np.{name}({v})" for v, names in UNARY.items() for name in names.split()),
     *(f"np.{name}({vs.replace(' ', ', ')})" for vs, names in BINARY.items() for name in names.split()),
     *(
@@ -169,7 +182,7 @@ def test_a_function_of_expressions_computes_what_numpy_computes(case):
 
 NEEDS_LENGTHS = re.compile(
     r"np\.(tril|triu|concatenate|vstack|hstack|column_stack)|len\(|offset=1|diag\(\w, -?\d|diagonal\(G, 1"
-    r"|trace\([AT]|\.trace|diag\(A|diagonal\(T"
+    r"|linspace|logspace|geomspace|vander\(x\)|polyval\(x|convolve|correlate|meshgrid|apply_along|trace\([AT]|\.trace|diag\(A|diagonal\(T"
 )
 
 

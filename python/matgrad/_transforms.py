@@ -59,6 +59,8 @@ def grad(fun: Function, argnums: Argnums = 0, *, has_aux: bool = False) -> Funct
     Arrays that `fun` closes over are read at every call, and variables that it closes over may be bound anew; what it
     computes from such arrays alone is computed only once.
 
+    The arrays that `fun` gets may be assigned to, and views of them see it; the caller's arrays stay as they are.
+
     Examples
     --------
     >>> import numpy as np

@@ -203,7 +203,7 @@ def test_indexing_follows_numpy():
         T[5]
     with pytest.raises(IndexError):
         T[0, 0, 0, 0]
-    for key in ([0, 1], np.array([True] * 5), True, x):
+    for key in (True, np.False_):
         with pytest.raises(NotImplementedError, match="indexing"):
             T[key]
 
@@ -235,14 +235,14 @@ def test_a_symbol_is_not_silently_turned_into_a_value(use):
 def test_what_is_not_supported_is_named():
     for call, name in [
         (lambda: np.linalg.eigvals(X), "linalg.eigvals"),
-        (lambda: np.sort(x), "sort"),
-        (lambda: np.cumsum(x), "cumsum"),
+        (lambda: np.unique(x), "unique"),
+        (lambda: np.fft.fft(x), "fft"),
         (lambda: np.gcd(x, 2), "gcd"),
         (lambda: np.sum(x, where=[True]), "sum.*where"),
         (lambda: np.multiply.at(x, [0], 1), "multiply.at"),
         (lambda: np.linalg.qr(X, mode="raw"), "linalg.qr"),
         (lambda: x.astype(int), "astype"),
-        (lambda: x.cumsum(), "cumsum"),
+        (lambda: x.searchsorted(1), "searchsorted"),
         (lambda: x // y, "floor_divide"),
         (lambda: np.where(x), "where"),
         (lambda: 2 % x, "remainder"),

@@ -200,7 +200,7 @@ def test_a_traced_expression_never_turns_into_an_array():
         list(x)
 
 
-@pytest.mark.parametrize("function", [np.sort, np.linalg.eig, np.fft.fft, np.linalg.eigvals, np.median])
+@pytest.mark.parametrize("function", [np.unique, np.fft.fft, np.linalg.eigvals])
 def test_what_is_not_supported_is_named(function):
     with pytest.raises(NotImplementedError, match=function.__name__):
         function(mg.matrix("X"))

@@ -105,6 +105,15 @@ void bind_leaves(py::module_& module) {
   module.def("guard", &expr::guard, py::arg("condition"));
   module.def("delta", [](py::handle length) { return expr::delta(length_of(length)); }, py::arg("length"));
   module.def(
+      "gather", [](const Expr& index, py::handle length) { return expr::gather(index, length_of(length)); },
+      py::arg("index"), py::arg("length"));
+  module.def(
+      "triangle",
+      [](py::handle rows, py::handle columns, int64_t offset) {
+        return expr::triangle(length_of(rows), length_of(columns), offset);
+      },
+      py::arg("rows"), py::arg("columns"), py::arg("offset"));
+  module.def(
       "slice_matrix",
       [](py::handle length, py::handle bounds) { return expr::slice(length_of(length), slice_bounds(bounds)); },
       py::arg("length"), py::arg("bounds"));

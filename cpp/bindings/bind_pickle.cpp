@@ -49,6 +49,8 @@ class Recipe {
             [&](const Identity& x) -> py::tuple {
               return py::make_tuple("identity", int(x.form), to_tuple(x.bounds), lengths);
             },
+            [&](const Gather& x) -> py::tuple { return py::make_tuple("gather", number_of(x.index), lengths.back()); },
+            [&](const Triangle& x) -> py::tuple { return py::make_tuple("triangle", lengths, x.offset); },
             [&](const Einsum& x) -> py::tuple {
               py::list factors;
               for (const Factor& f : x.factors) {
@@ -115,6 +117,11 @@ Expr read(const py::tuple& row, const std::vector<Expr>& made) {
       case Identity::Form::Reshape:
         return reshape_tensor(Lengths(lengths.begin() + 1, lengths.end()));
     }
+  }
+  if (kind == "gather") return gather(at(row[1]), at(row[2]));
+  if (kind == "triangle") {
+    const Lengths lengths = all(row[1]);
+    return triangle(lengths[0], lengths[1], row[2].cast<int64_t>());
   }
   if (kind == "einsum") {
     std::vector<Factor> factors;

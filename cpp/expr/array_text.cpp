@@ -1,10 +1,11 @@
-// How constant arrays are printed: in full as NumPy source, abbreviated in formulas.
+// How constant arrays, shapes and slices are printed: arrays in full as NumPy source, abbreviated in formulas.
 #include <cstddef>
 #include <functional>
 #include <numeric>
 #include <string>
 
 #include "expr/notation.h"
+#include "expr/print.h"
 #include "expr/printer.h"
 
 namespace matgrad::expr {
@@ -62,6 +63,21 @@ std::string array_source(const Array& array) {
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   });
   return "np.array(" + rows + dtype + ")";
+}
+
+std::string shape_text(const std::vector<Expr>& lengths) {
+  std::string text = "(";
+  for (const Expr& l : lengths) text.append(&l == lengths.data() ? "" : ", ").append(length_name(l));
+  return text + (lengths.size() == 1 ? ",)" : ")");
+}
+
+std::string slice_text(const SliceBounds& bounds) {
+  std::string text;
+  if (bounds.start) text += std::to_string(*bounds.start);
+  text += ':';
+  if (bounds.stop) text += std::to_string(*bounds.stop);
+  if (bounds.step != 1) text.append(":").append(std::to_string(bounds.step));
+  return text;
 }
 
 }  // namespace matgrad::expr

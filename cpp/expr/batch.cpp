@@ -73,7 +73,8 @@ class Batching {
     if (auto* size_ = e->as<Size>()) {
       return size_->axis >= 0 && names_.contains(size_->name) ? size(size_->name, size_->axis + 1) : e;
     }
-    if (e->as<Identity>()) return resized(e, lengths_of(e));
+    if (e->as<Identity>() || e->as<Triangle>()) return resized(e, lengths_of(e));
+    if (auto* gather_ = e->as<Gather>()) return gather(done_.at(gather_->index.get()), lengths_of(e).back());
     if (auto* einsum_ = e->as<Einsum>()) {
       std::vector<Factor> factors = einsum_->factors;
       for (Factor& f : factors) {

@@ -85,6 +85,16 @@ Expr reshape_tensor(const Lengths& parts) {
   return intern(Identity{Identity::Form::Reshape}, std::move(lengths));
 }
 
+Expr gather(const Expr& index, const Expr& length) {
+  Lengths lengths = index->lengths;
+  lengths.push_back(length);
+  return intern(Gather{index}, std::move(lengths));
+}
+
+Expr triangle(const Expr& rows, const Expr& columns, int64_t offset) {
+  return intern(Triangle{offset}, {rows, columns});
+}
+
 namespace {
 
 /// Both operands with the axes of the one that has any.
@@ -159,8 +169,13 @@ Expr sum_over(const Expr& x, const Labels& axes) {
   return einsum(1, {{x, labels}}, std::move(lengths));
 }
 
+bool is_zero_or_one(const Expr& e) {
+  const auto* map = e->as<Map>();
+  return e->as<Identity>() || e->as<Gather>() || e->as<Triangle>() || (map && map->op->range == Op::Indicator);
+}
+
 bool is_nonnegative(const Expr& e) {
-  if (e->as<Size>() || e->as<SliceLength>() || e->as<Identity>()) return true;
+  if (e->as<Size>() || e->as<SliceLength>() || is_zero_or_one(e)) return true;
   if (const auto* map = e->as<Map>()) return map->op->range != Op::Any;
   if (const auto* einsum = e->as<Einsum>()) {
     return einsum->coefficient >= 0 && std::ranges::all_of(einsum->factors, [](const Factor& f) {
@@ -172,7 +187,8 @@ bool is_nonnegative(const Expr& e) {
     return std::ranges::all_of(sum->terms, [](const Term& t) { return t.coefficient > 0 && is_nonnegative(t.node); });
   }
   if (const auto* reduce = e->as<Reduce>()) {
-    return reduce->reduction != Reduction::LogSumExp && is_nonnegative(reduce->operand);
+    return reduce->reduction >= Reduction::ArgMax ||
+           (reduce->reduction != Reduction::LogSumExp && is_nonnegative(reduce->operand));
   }
   return false;
 }

@@ -40,6 +40,11 @@ Expr element(const Expr& length, int64_t index);
 /// M[k,i₁,…,iₙ] = 1 where k is (i₁, …, iₙ) ravelled in C order.
 Expr reshape_tensor(const Lengths& parts);
 
+/// G[i₁,…,iₙ,j] = 1 where j is index[i₁,…,iₙ]; the length of j is given.
+Expr gather(const Expr& index, const Expr& length);
+/// T[i,j] = 1 where j ≤ i + offset.
+Expr triangle(const Expr& rows, const Expr& columns, int64_t offset);
+
 // --- The node kinds ---
 
 /// coefficient Π factors with result axes 0, …, ndim − 1 and summed labels from ndim on, in any order. `lengths` are
@@ -80,12 +85,14 @@ inline Factor factor(Expr node, Labels labels, double exponent = 1) {
 /// Labels first, first + 1, …
 Labels labels_from(int first, int count);
 
+/// Whether an expression is known to be 0 or 1 everywhere.
+bool is_zero_or_one(const Expr& e);
 /// Whether an expression is known not to be negative anywhere (NaN aside).
 bool is_nonnegative(const Expr& e);
 /// The same expression with its operands, in the order of for_each_operand, replaced; in normal form again.
 Expr with_operands(const Expr& e, std::span<const Expr> operands);
-/// An identity of the same form with axes of other lengths.
-Expr resized(const Expr& identity, const Lengths& lengths);
+/// An identity of the same form, or a triangle, with axes of other lengths.
+Expr resized(const Expr& e, const Lengths& lengths);
 /// The same expression with nodes replaced by others of the same number of axes. Sizes of a symbol that is replaced
 /// become the lengths of what replaces it.
 Expr substitute(const Expr& e, const std::vector<std::pair<Expr, Expr>>& replacements);

@@ -136,7 +136,8 @@ std::vector<Partial> partials_of(const Expr& node, const Wanted& wanted) {
       }
     }
   } else if (const auto* reduce_ = node->as<Reduce>()) {
-    if (wanted(reduce_->operand)) add(reduce_->operand, by_operand_of_reduction(node, *reduce_));
+    const bool is_position = reduce_->reduction >= Reduction::ArgMax;  // piecewise constant
+    if (!is_position && wanted(reduce_->operand)) add(reduce_->operand, by_operand_of_reduction(node, *reduce_));
   } else if (const auto* linalg_ = node->as<Linalg>()) {
     if (!wanted(linalg_->operand)) return found;
     if (const Expr derivative = by_operand_of_linalg(node)) add(linalg_->operand, derivative);

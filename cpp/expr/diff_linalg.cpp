@@ -10,17 +10,6 @@
 namespace matgrad::expr {
 namespace {
 
-/// T[i,j] = 1 where j ≤ i + offset.
-Expr triangle(const Expr& rows, const Expr& columns, int64_t offset) {
-  const auto m = as_number(rows), n = as_number(columns);
-  if (!m || !n) throw ShapeError("this derivative needs an expression of known lengths");
-  std::vector<float> values;
-  for (int64_t i = 0; i < int64_t(*m); ++i) {
-    for (int64_t j = 0; j < int64_t(*n); ++j) values.push_back(j <= i + offset ? 1.0F : 0.0F);
-  }
-  return array({{int64_t(*m), int64_t(*n)}, std::move(values)});
-}
-
 /// A tensor in a formula. Its axes are letters: i and j are those of the value, k and l those of the operand, and
 /// others are summed over.
 struct Entry {

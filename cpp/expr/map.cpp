@@ -141,6 +141,7 @@ Expr map(std::string_view name, std::initializer_list<Expr> operands) {
 }
 
 Expr reduce(Reduction reduction, const Expr& operand, Labels axes) {
+  if (reduction == Reduction::ArgSort) return intern(Reduce{reduction, operand, std::move(axes)}, operand->lengths);
   std::ranges::sort(axes);
   if (axes.empty()) return operand;
   if (const auto view = as_view(operand); view && int(view->labels.size()) == operand->ndim()) {

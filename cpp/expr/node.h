@@ -90,6 +90,17 @@ struct Identity {
   SliceBounds bounds{};  ///< of Slice and Element
 };
 
+/// A tensor of zeros and ones that is never stored: of axes (i₁, …, iₙ, j), 1 where j = index[i₁, …, iₙ], which counts
+/// from the end if it is negative. Its product with a tensor selects entries, the adjoint of that adds them up again.
+struct Gather {
+  Expr index;
+};
+
+/// A matrix of zeros and ones: of axes (i, j), 1 where j ≤ i + offset.
+struct Triangle {
+  int64_t offset = 0;
+};
+
 /// node[labels]^exponent, elementwise. Where a guard is zero the whole product is zero, whatever the other factors are.
 struct Factor {
   Expr node;
@@ -122,7 +133,16 @@ struct Map {
   std::vector<Expr> operands{};
 };
 
-enum class Reduction : uint8_t { Max, Min, Prod, LogSumExp };
+enum class Reduction : uint8_t {
+  Max,
+  Min,
+  Prod,
+  LogSumExp,
+  ArgMax,   ///< along one axis: where the largest entry is, the first of several
+  ArgMin,   ///< likewise
+  ArgSort,  ///< along one axis, which remains: where the entries are in ascending order; of equal ones the first is
+            ///< first
+};
 
 /// A reduction along axes of the operand, given in ascending order; the others remain, in their order.
 struct Reduce {
@@ -161,7 +181,8 @@ struct Linalg {
 
 /// One node. Made by the functions of build.h only, which bring it into normal form.
 struct Node {
-  using Data = std::variant<Symbol, Size, SliceLength, Array, Identity, Einsum, Sum, Map, Reduce, Linalg>;
+  using Data =
+      std::variant<Symbol, Size, SliceLength, Array, Identity, Einsum, Sum, Map, Reduce, Linalg, Gather, Triangle>;
 
   Data data;
   std::vector<Expr> lengths;  ///< of the axes: scalar expressions
@@ -197,6 +218,8 @@ void for_each_operand(const Node& node, const Visit& visit) {
     visit(linalg->operand);
   } else if (auto* slice = node.as<SliceLength>()) {
     visit(slice->length);
+  } else if (auto* gather = node.as<Gather>()) {
+    visit(gather->index);
   }
 }
 

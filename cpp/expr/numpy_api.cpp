@@ -275,7 +275,10 @@ Expr mean(const Expr& x, const Labels& axes, bool keep) {
 
 Expr reduce(const std::string& name, const Expr& x, const Labels& axes, bool keep) {
   constexpr std::pair<const char*, Reduction> kReductions[] = {
-      {"max", Reduction::Max}, {"min", Reduction::Min}, {"prod", Reduction::Prod}, {"logsumexp", Reduction::LogSumExp}};
+      {"max", Reduction::Max},        {"min", Reduction::Min},
+      {"prod", Reduction::Prod},      {"logsumexp", Reduction::LogSumExp},
+      {"argmax", Reduction::ArgMax},  {"argmin", Reduction::ArgMin},
+      {"argsort", Reduction::ArgSort}};
   auto row = std::ranges::find(kReductions, name, &std::pair<const char*, Reduction>::first);
   if (row == std::end(kReductions)) throw std::invalid_argument("no reduction is called " + name);
   if (axes.empty()) return x;

@@ -53,6 +53,8 @@ struct HashData {
         a.values);
   }
   void operator()(const Identity& i) const { h.add(uint64_t(i.form)).add(i.bounds); }
+  void operator()(const Gather& g) const { h.add(g.index); }
+  void operator()(const Triangle& t) const { h.add(uint64_t(t.offset)); }
   void operator()(const Einsum& e) const {
     h.add(e.coefficient);
     for (const Factor& f : e.factors) h.add(f.node).add(f.labels).add(f.exponent).add(uint64_t(f.guard));
@@ -92,6 +94,8 @@ struct EqualData {
         a.values);
   }
   bool operator()(const Identity& a, const Identity& b) const { return a.form == b.form && a.bounds == b.bounds; }
+  bool operator()(const Gather& a, const Gather& b) const { return a.index == b.index; }
+  bool operator()(const Triangle& a, const Triangle& b) const { return a.offset == b.offset; }
   bool operator()(const Einsum& a, const Einsum& b) const {
     return std::bit_cast<uint64_t>(a.coefficient) == std::bit_cast<uint64_t>(b.coefficient) &&
            std::equal(a.factors.begin(), a.factors.end(), b.factors.begin(), b.factors.end(),

@@ -48,9 +48,16 @@ Notation matrix_entry(const Notation& m, std::vector<int> indices) {
   return subscripted(turned, {indices[1], indices[0]});
 }
 
-const Form kReductionNames[] = {
-    {"max", "\\max"}, {"min", "\\min"}, {"prod", "\\operatorname{prod}"}, {"logsumexp", "\\operatorname{logsumexp}"}};
+const Form kReductionNames[] = {{"max", "\\max"},
+                                {"min", "\\min"},
+                                {"prod", "\\operatorname{prod}"},
+                                {"logsumexp", "\\operatorname{logsumexp}"},
+                                {"argmax", "\\operatorname{argmax}"},
+                                {"argmin", "\\operatorname{argmin}"},
+                                {"argsort", "\\operatorname{argsort}"}};
 const Form kDelta{"δ", "\\delta"};
+const Form kDeltaAt{"δ[{0,},{1,}]", "\\delta_{{0,},{1,}}"};
+const Form kStep{"θ[{0,}≤{1,}]", "\\theta_{{0,} \\le {1,}}"};
 
 }  // namespace
 
@@ -72,13 +79,15 @@ Notation Printer::entry(const Expr& e, const std::vector<int>& indices) {
 }
 
 Notation Printer::make_entry(const Expr& e, const std::vector<int>& indices) {
-  if (!pure_ && e->ndim() <= 2 && !e->as<Identity>()) {
+  if (!pure_ && e->ndim() <= 2 && !e->as<Identity>() && !e->as<Gather>() && !e->as<Triangle>()) {
     if (auto printed = matrix(e))
       return e->ndim() == 2 ? matrix_entry(*printed, indices) : subscripted(*printed, indices);
   }
   if (const auto* symbol = e->as<Symbol>()) return subscripted(make_symbol(symbol->name, 0, false), indices);
   if (const auto* array = e->as<Array>()) return subscripted(make_symbol(array_text(*array), 0, false), indices);
   if (e->as<Identity>()) return entry_of_identity(e, indices);
+  if (e->as<Gather>()) return entry_of_gather(*e->as<Gather>(), indices);
+  if (const auto* triangle = e->as<Triangle>()) return entry_of_triangle(*triangle, indices);
   if (e->as<Einsum>()) return entry_of_product(e, indices);
   if (const auto* sum = e->as<Sum>()) return entry_of_sum(*sum, indices, false);
   if (const auto* reduce = e->as<Reduce>()) return entry_of_reduce(*reduce, indices);
@@ -108,6 +117,19 @@ Notation Printer::entry_of_identity(const Expr& e, const std::vector<int>& indic
   return make_subscript(make_word(kDelta, 0), text);
 }
 
+/// δ[p[i],j]
+Notation Printer::entry_of_gather(const Gather& gather, const std::vector<int>& indices) {
+  Notation index = entry(gather.index, {indices.begin(), indices.end() - 1});
+  return make_function(kDeltaAt, {std::move(index), make_symbol(index_name(indices.back()), 0, false)}, 0);
+}
+
+/// θ[j≤i+1]
+Notation Printer::entry_of_triangle(const Triangle& triangle, const std::vector<int>& indices) {
+  const std::string sign = triangle.offset < 0 ? "−" : "+", size = std::to_string(std::abs(triangle.offset));
+  const std::string row = index_name(indices[0]) + (triangle.offset == 0 ? "" : sign + size);
+  return make_function(kStep, {make_symbol(index_name(indices[1]), 0, false), make_symbol(row, 0, false)}, 0);
+}
+
 Notation Printer::entry_of_sum(const Sum& sum, const std::vector<int>& indices, bool negated) {
   std::vector<Notation> terms;
   const int first = next_index_;
@@ -124,15 +146,18 @@ Notation Printer::entry_of_sum(const Sum& sum, const std::vector<int>& indices, 
 
 /// max[k](X[i,k])
 Notation Printer::entry_of_reduce(const Reduce& reduce, const std::vector<int>& indices) {
-  std::vector<int> inner, reduced;
+  std::vector<int> inner, reduced, position;
   size_t kept = 0;
+  const bool is_sorted = reduce.reduction == Reduction::ArgSort;
   for (int axis = 0; axis < reduce.operand->ndim(); ++axis) {
     const bool is_reduced = reduce.axes.find(char(axis)) != Labels::npos;
     inner.push_back(is_reduced ? next_index_++ : indices[kept++]);
     if (is_reduced) reduced.push_back(inner.back());
+    if (is_reduced && is_sorted) position.push_back(indices[kept++]);
   }
   Notation name = subscripted(make_word(kReductionNames[size_t(reduce.reduction)], 0), reduced);
-  return make_function({"{0}({1,})", "{0}({1,})"}, {std::move(name), entry(reduce.operand, inner)}, 0);
+  Notation value = make_function({"{0}({1,})", "{0}({1,})"}, {std::move(name), entry(reduce.operand, inner)}, 0);
+  return is_sorted ? subscripted(value, position) : value;
 }
 
 /// (X[a,:,:])⁻¹[i,j], or of a matrix X⁻¹[i,j]

@@ -18,15 +18,23 @@ constexpr Form kSum{"sum({0,})", "\\operatorname{sum}({0,})"};
 constexpr Form kMean{"mean({0,})", "\\operatorname{mean}({0,})"};
 constexpr Form kVec{"vec({0,})", "\\operatorname{vec}({0,})"};
 constexpr Form kReshape{"reshape({0,}, {1,})", "\\operatorname{reshape}({0,}, {1,})"};
+constexpr Form kTriangle{"tri({0,})", "\\operatorname{tri}({0,})"};
+constexpr Form kRowsOfIdentity{"I[{0,},:]", "I_{{0,},:}"};
 constexpr Form kReductions[] = {{"max({0,})", "\\max({0,})"},
                                 {"min({0,})", "\\min({0,})"},
                                 {"prod({0,})", "\\operatorname{prod}({0,})"},
-                                {"logsumexp({0,})", "\\operatorname{logsumexp}({0,})"}};
+                                {"logsumexp({0,})", "\\operatorname{logsumexp}({0,})"},
+                                {"argmax({0,})", "\\operatorname{argmax}({0,})"},
+                                {"argmin({0,})", "\\operatorname{argmin}({0,})"},
+                                {"argsort({0,})", "\\operatorname{argsort}({0,})"}};
 constexpr Form kReductionsAlong[] = {
     {"max({0,}, axis={1,})", "\\max({0,}, \\mathrm{axis}={1,})"},
     {"min({0,}, axis={1,})", "\\min({0,}, \\mathrm{axis}={1,})"},
     {"prod({0,}, axis={1,})", "\\operatorname{prod}({0,}, \\mathrm{axis}={1,})"},
-    {"logsumexp({0,}, axis={1,})", "\\operatorname{logsumexp}({0,}, \\mathrm{axis}={1,})"}};
+    {"logsumexp({0,}, axis={1,})", "\\operatorname{logsumexp}({0,}, \\mathrm{axis}={1,})"},
+    {"argmax({0,}, axis={1,})", "\\operatorname{argmax}({0,}, \\mathrm{axis}={1,})"},
+    {"argmin({0,}, axis={1,})", "\\operatorname{argmin}({0,}, \\mathrm{axis}={1,})"},
+    {"argsort({0,}, axis={1,})", "\\operatorname{argsort}({0,}, \\mathrm{axis}={1,})"}};
 constexpr Form kSoftmax[] = {{"softmax({0,})", "\\operatorname{softmax}({0,})"},
                              {"softmax({0,}, axis={1,})", "\\operatorname{softmax}({0,}, \\mathrm{axis}={1,})"}};
 constexpr Form kLogSoftmax[] = {
@@ -45,21 +53,6 @@ Notation along(const Form& whole, const Form& along_axis, Notation operand, cons
 
 Form linalg_form(LinalgOp op) {
   return {rule(op).matrix, rule(op).latex};
-}
-
-std::string shape_text(const std::vector<Expr>& lengths) {
-  std::string text = "(";
-  for (const Expr& l : lengths) text.append(&l == lengths.data() ? "" : ", ").append(length_name(l));
-  return text + (lengths.size() == 1 ? ",)" : ")");
-}
-
-std::string slice_text(const SliceBounds& bounds) {
-  std::string text;
-  if (bounds.start) text += std::to_string(*bounds.start);
-  text += ':';
-  if (bounds.stop) text += std::to_string(*bounds.stop);
-  if (bounds.step != 1) text.append(":").append(std::to_string(bounds.step));
-  return text;
 }
 
 std::optional<LogSoftmax> as_log_softmax(const Expr& e) {
@@ -127,6 +120,10 @@ std::optional<Notation> Printer::make_matrix(const Expr& e) {
   if (e->as<Size>() || e->as<SliceLength>()) return make_symbol(length_name(e), 0, false);
   if (const auto* array = e->as<Array>()) return make_symbol(array_text(*array), e->ndim(), false);
   if (e->as<Identity>()) return identity(e);
+  if (e->as<Gather>()) return gather(e);
+  if (const auto* triangle = e->as<Triangle>()) {
+    return make_function(kTriangle, {make_number(double(triangle->offset))}, 2);
+  }
   if (e->as<Einsum>()) return product(e, 1);
   if (e->as<Sum>()) return sum(e, false);
   if (e->as<Map>()) return map(e);
@@ -146,6 +143,13 @@ std::optional<Notation> Printer::identity(const Expr& e) {
   Notation rows = make_subscript(make_identity(), slice_text(identity.bounds) + ",:");
   rows.ndim = 2;
   return rows;
+}
+
+/// I[p,:], the rows of the identity matrix at p.
+std::optional<Notation> Printer::gather(const Expr& e) {
+  auto index = matrix(e->as<Gather>()->index);
+  if (!index || e->ndim() > 2) return std::nullopt;
+  return make_function(kRowsOfIdentity, {std::move(*index)}, e->ndim());
 }
 
 std::optional<Notation> Printer::sum(const Expr& e, bool negated) {
@@ -197,7 +201,7 @@ std::optional<Notation> Printer::reduce(const Expr& e) {
   const auto& reduce = *e->as<Reduce>();
   auto operand = matrix(reduce.operand);
   if (!operand) return std::nullopt;
-  const size_t which = size_t(reduce.reduction);
+  const auto which = size_t(reduce.reduction);
   return along(kReductions[which], kReductionsAlong[which], std::move(*operand), reduce.axes, e->ndim());
 }
 

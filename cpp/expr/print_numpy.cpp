@@ -163,6 +163,16 @@ Code NumpySource::make_value(const Expr& e) {
   if (const auto* array = e->as<Array>()) return {.text = array_source(*array), .present = all};
   if (e->as<Size>() || e->as<SliceLength>()) return {.text = length(e)};
   if (e->as<Identity>()) return identity(e);
+  if (const auto* gather = e->as<Gather>()) {
+    const std::string index = argument(full(gather->index));
+    Code rows{.text = "np.eye(" + length(e->lengths.back()) + ")[np.intp(" + index + ")]", .present = all};
+    return rows;
+  }
+  if (const auto* triangle = e->as<Triangle>()) {
+    Code code = call("np.tri", {length(e->lengths[0]), length(e->lengths[1]), std::to_string(triangle->offset)});
+    code.present = all;
+    return code;
+  }
   if (e->as<Einsum>()) return product(e);
   if (e->as<Sum>()) return sum(e, false);
   if (e->as<Map>()) return map(e);
@@ -280,11 +290,19 @@ Code NumpySource::map(const Expr& e) {
 }
 
 Code NumpySource::reduce(const Expr& e) {
-  static constexpr const char* kNames[] = {"np.max", "np.min", "np.prod", "np.logaddexp.reduce"};
+  static constexpr const char* kNames[] = {"np.max",    "np.min",    "np.prod",   "np.logaddexp.reduce",
+                                           "np.argmax", "np.argmin", "np.argsort"};
   const auto& reduce = *e->as<Reduce>();
   const int ndim = reduce.operand->ndim();
   std::vector<std::string> arguments{argument(numeric(full(reduce.operand)))};
   const bool all = int(reduce.axes.size()) == ndim;
+  if (reduce.reduction == Reduction::ArgSort) {
+    arguments.push_back(std::string("axis=").append(axes_text(reduce.axes)));
+    arguments.emplace_back("kind=\"stable\"");
+    Code code = call("np.argsort", arguments);
+    code.present = labels_from(0, e->ndim());
+    return code;
+  }
   const bool by_default = all && (reduce.reduction != Reduction::LogSumExp || ndim == 1);
   if (!by_default) arguments.push_back(std::string("axis=").append(all ? "None" : axes_text(reduce.axes)));
   Code code = call(kNames[size_t(reduce.reduction)], arguments);

@@ -46,6 +46,7 @@ class Printer {
   std::optional<Notation> reduce(const Expr& e);
   std::optional<Notation> linalg(const Expr& e);
   std::optional<Notation> identity(const Expr& e);
+  std::optional<Notation> gather(const Expr& e);
   /// The elementwise power of a factor by the absolute value of its exponent.
   std::optional<Notation> power_of(const Factor& f);
   std::optional<Notation> notation(const Chain& chain);
@@ -58,6 +59,8 @@ class Printer {
   Notation entry_of_sum(const Sum& sum, const std::vector<int>& indices, bool negated);
   Notation entry_of_reduce(const Reduce& reduce, const std::vector<int>& indices);
   Notation entry_of_linalg(const Expr& e, const std::vector<int>& indices);
+  Notation entry_of_gather(const Gather& gather, const std::vector<int>& indices);
+  Notation entry_of_triangle(const Triangle& triangle, const std::vector<int>& indices);
   Notation entry_of_identity(const Expr& e, const std::vector<int>& indices);
 
   /// How many more nodes are printed one by one, and how many more that each are within the one before.

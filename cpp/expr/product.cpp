@@ -103,9 +103,7 @@ void Product::take(Factor factor) {
   if (factor.exponent == 0 || take_rewritten(factor)) return;
   const auto* child = factor.node->as<Einsum>();
   if (child != nullptr && take_einsum(*child, factor.node->ndim(), factor)) return;
-  const auto* map = factor.node->as<Map>();
-  const bool zero_or_one = factor.node->as<Identity>() != nullptr || (map && map->op->range == Op::Indicator);
-  if (zero_or_one && factor.exponent > 0) factor.exponent = 1;
+  if (factor.exponent > 0 && is_zero_or_one(factor.node)) factor.exponent = 1;
   factors_.push_back(std::move(factor));
 }
 
@@ -199,8 +197,8 @@ void Product::inline_contraction(const Expr& node, const Labels& labels) {
 }
 
 Expr Product::finish() {
-  while (contract_delta() || merge_equal() || contract_reshape_or_slice() || cancel_inverse() || merge_exponentials() ||
-         replace_unused_labels() || split_closed_components()) {
+  while (contract_delta() || merge_equal() || contract_reshape_or_slice() || sum_gather() || cancel_inverse() ||
+         merge_exponentials() || replace_unused_labels() || split_closed_components()) {
   }
   if (coefficient_ == 0) factors_.clear();
   if (auto sum = distributed()) return *sum;

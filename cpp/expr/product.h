@@ -29,6 +29,7 @@ class Product {
   void inline_contraction(const Expr& node, const Labels& labels);
   bool contract_delta();
   bool contract_reshape_or_slice();
+  bool sum_gather();
   bool cancel_inverse();
   bool merge_equal();
   bool merge_exponentials();

@@ -61,6 +61,19 @@ bool Product::contract_delta() {
   return false;
 }
 
+/// Σ_j G[i,j] = 1.
+bool Product::sum_gather() {
+  for (size_t k = 0; k < factors_.size(); ++k) {
+    if (!factors_[k].node->as<Gather>()) continue;
+    const int given = label_of(factors_[k].labels.back());
+    if (!is_summed(given) || count(given) != 1) continue;
+    lengths_[size_t(given)] = Expr();
+    remove(k);
+    return true;
+  }
+  return false;
+}
+
 /// Σ_k M[k,i,j] M[k,i′,j′] = δ[i,i′] δ[j,j′]; Σ_ij M[k,i,j] M[k′,i,j] = δ[k,k′]; Σ_j S[i,j] S[i′,j] = δ[i,i′]; and a
 /// sum over the one index that is given by the others is 1.
 bool Product::contract_reshape_or_slice() {

@@ -21,10 +21,12 @@ Expr with_operands(const Expr& e, std::span<const Expr> operands) {
   if (const auto* reduce_ = e->as<Reduce>()) return reduce(reduce_->reduction, operands[0], reduce_->axes);
   if (const auto* linalg_ = e->as<Linalg>()) return linalg(linalg_->op, operands[0], linalg_->cutoff);
   if (const auto* slice_ = e->as<SliceLength>()) return slice(operands[0], slice_->bounds)->lengths[0];
+  if (e->as<Gather>()) return gather(operands[0], e->lengths.back());
   return e;
 }
 
 Expr resized(const Expr& e, const Lengths& lengths) {
+  if (const auto* triangle_ = e->as<Triangle>()) return triangle(lengths[0], lengths[1], triangle_->offset);
   const auto& identity = *e->as<Identity>();
   switch (identity.form) {
     case Identity::Form::Slice:
@@ -85,7 +87,8 @@ class Substitution {
       for (size_t k = 0; k < factors.size(); ++k) factors[k].node = operands[k];
       return einsum(einsum_->coefficient, std::move(factors), std::move(lengths));
     }
-    if (e->as<Identity>()) return resized(e, lengths);
+    if (e->as<Identity>() || e->as<Triangle>()) return resized(e, lengths);
+    if (e->as<Gather>()) return gather(operands[0], lengths.back());
     return with_operands(e, operands);
   }
 

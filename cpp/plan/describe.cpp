@@ -2,6 +2,7 @@
 #include "plan/describe.h"
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <map>
 
@@ -101,6 +102,18 @@ struct CostOf {
     return {step.reduction == expr::Reduction::LogSumExp ? 2 * all : all,
             elements({&step.kept}, 0) + elements({&step.kept, &step.reduced}, 1)};
   }
+  Cost operator()(const Selection& step) const {
+    return {step.adds ? iterations(step.nest) : 0, elements_of_all({&step.nest}, step.operands)};
+  }
+  Cost operator()(const CumulativeSum& step) const {
+    const double rows = iterations(step.rows), x = rows * double(step.x_length);
+    return {x, x + rows * double(step.result_length)};
+  }
+  Cost operator()(const Ordering& step) const {
+    const double all = iterations(step.rows) * double(step.length);
+    const bool sorts = step.order == expr::Reduction::ArgSort;
+    return {sorts ? all * std::log2(double(step.length) + 1) : all, sorts ? 2 * all : all};
+  }
   Cost operator()(const Softmax& step) const {
     const double all = iterations(step.rows) * double(step.length);
     return {3 * all, 2 * all};
@@ -193,6 +206,15 @@ struct NameOf {
   Name operator()(const RowReduction& step) const {
     static constexpr const char* kNames[] = {"max", "min", "prod", "logsumexp"};
     return {kNames[size_t(step.reduction)], stack(joined(step.kept), joined(step.reduced))};
+  }
+  Name operator()(const Selection& step) const { return {step.adds ? "scatter-add" : "gather", joined(step.nest)}; }
+  Name operator()(const CumulativeSum& step) const {
+    return {"cumulative sum", stack(joined(step.rows), joined({step.x_length}))};
+  }
+  Name operator()(const Ordering& step) const {
+    static constexpr const char* kNames[] = {"argmax", "argmin", "argsort"};
+    const auto which = size_t(step.order) - size_t(expr::Reduction::ArgMax);
+    return {kNames[which], stack(joined(step.rows), joined({step.length}))};
   }
   Name operator()(const Softmax& step) const { return {"softmax", stack(joined(step.rows), joined({step.length}))}; }
   Name operator()(const Factorize& step) const { return {"factorize", matrices(step.count, step.n, step.n)}; }

@@ -136,10 +136,10 @@ View Lowering::view(const Expr& node) {
     result = lower_reduce(*reduce, std::move(shape));
   } else if (auto* linalg = node->as<Linalg>()) {
     result = lower_linalg(*linalg, std::move(shape));
-  } else if (node->as<Identity>()) {
-    ProductFactor factor{.identity = node};
-    factor.labels = labels_from(0, node->ndim());
-    result = lower_product(*this, 1, {factor}, shape, shape);
+  } else if (node->as<Identity>() || node->as<Gather>() || node->as<Triangle>()) {
+    double coefficient = 1;
+    const auto factors = product_factors({factor(node, labels_from(0, node->ndim()))}, coefficient);
+    result = lower_product(*this, coefficient, factors, shape, shape);
   } else {
     throw std::invalid_argument("the expression contains a symbol that is not an argument");
   }
@@ -147,8 +147,9 @@ View Lowering::view(const Expr& node) {
 }
 
 void Lowering::lower(const Expr& node) {
-  const bool is_lazy = node->as<Identity>() || node->as<Size>() || node->as<SliceLength>() || can_be_deferred(node) ||
-                       is_sparse(node) || single_products_.contains(node.get());
+  const bool is_lazy = node->as<Identity>() || node->as<Gather>() || node->as<Triangle>() || node->as<Size>() ||
+                       node->as<SliceLength>() || can_be_deferred(node) || is_sparse(node) ||
+                       single_products_.contains(node.get());
   if (!is_lazy) view(node);
 }
 
@@ -176,7 +177,28 @@ View Lowering::lower_map(const Map& map, Shape shape) {
   return result;
 }
 
+View Lowering::lower_ordering(const Reduce& reduce, Shape shape) {
+  const View operand = view(reduce.operand), result = new_buffer(std::move(shape));
+  const auto axis = size_t(reduce.axes[0]);
+  const bool is_kept = reduce.reduction == Reduction::ArgSort;
+  Ordering step{.order = reduce.reduction, .length = operand.shape[axis], .x_stride = operand.strides[axis]};
+  if (element_count(result.shape) == 0) return result;
+  if (step.length == 0) throw ShapeError("the position of the largest or smallest of no elements does not exist");
+  Operand to{result.place, std::vector<int64_t>(operand.shape.size(), 0)}, from = operand.operand();
+  std::vector<int> rows;
+  for (size_t k = 0, own = 0; k < operand.shape.size(); ++k) {
+    if (k == axis && is_kept) step.result_stride = result.strides[own];
+    if (k != axis || is_kept) to.strides[k] = result.strides[own++];
+    if (k != axis) rows.push_back(int(k));
+  }
+  step.rows = make_nest(operand.shape, rows, {&to, &from});
+  step.places = {to.place, from.place};
+  emit(step);
+  return result;
+}
+
 View Lowering::lower_reduce(const Reduce& reduce, Shape shape) {
+  if (reduce.reduction >= Reduction::ArgMax) return lower_ordering(reduce, std::move(shape));
   View operand = view(reduce.operand);
   std::vector<int> kept, reduced;
   for (int axis = 0; axis < int(operand.shape.size()); ++axis) {

@@ -32,6 +32,8 @@ struct ProductFactor {
   View view{};
   expr::Labels labels{};
   expr::Expr identity{};  ///< null if it is a tensor
+  /// A Gather or Triangle; null if it is a tensor. Of a Gather, the view is the index.
+  expr::Expr selection{};
   expr::Expr deferred{};  ///< what the tensor will be the value of, if it's wanted as such; null if the tensor exists
   bool guard = false;
 };
@@ -90,9 +92,10 @@ class Lowering {
   const Factorization& factorization(const expr::Expr& matrix);
   /// The parts of the decomposition of a stack of matrices, as Decompose has them; those that aren't wanted are empty.
   const std::array<View, kMaxOperands>& decomposition(Decomposition kind, const expr::Expr& matrix);
-  void emit(const Solve& step) {
+  /// Emits a step that may find what it can't compute.
+  void emit_fallible(Step step) {
     plan_.can_fail = true;
-    emit(Step(step));
+    emit(std::move(step));
   }
 
   /// Says which expressions are lowered: the nodes, operands first, and the results among them.
@@ -120,6 +123,7 @@ class Lowering {
   void inline_products(Expanded& product) const;
   View lower_map(const expr::Map& map, Shape shape);
   View lower_reduce(const expr::Reduce& reduce, Shape shape);
+  View lower_ordering(const expr::Reduce& reduce, Shape shape);
   View lower_linalg(const expr::Linalg& linalg, Shape shape);
   /// Remembers whether a node needs the vectors of a decomposition.
   void note_vectors(const expr::Expr& node);
@@ -155,6 +159,20 @@ View lower_product(Lowering& lowering, double coefficient, const std::vector<Pro
 /// The same, written or added to an array that exists.
 void write_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors,
                    const View& target, const std::vector<int64_t>& lengths, bool add);
+
+/// The product of factors as one, over its labels that are below `ndim` or in `others`; `lengths` are those of all
+/// labels.
+ProductFactor joined(Lowering& lowering, double coefficient, std::vector<ProductFactor> factors, size_t ndim,
+                     const std::vector<ProductFactor>& others, const std::vector<int64_t>& lengths);
+
+/// Whether one of the factors is a Gather or a Triangle.
+bool has_selection(const std::vector<ProductFactor>& factors);
+
+/// A product with such factors, in a new buffer, or written or added to a target.
+View lower_selection(Lowering& lowering, double coefficient, std::vector<ProductFactor> factors, Shape shape,
+                     const std::vector<int64_t>& lengths);
+void write_selection(Lowering& lowering, double coefficient, std::vector<ProductFactor> factors, const View& target,
+                     const std::vector<int64_t>& lengths, bool add);
 
 /// A product of strided tensors over labels; the result's labels are those that it depends on.
 struct Product {

@@ -154,11 +154,11 @@ Operand solve(Lowering& lowering, const DeferredProduct& product, const Lengths&
   Operand copy = solution;
   std::swap(copy.strides[size_t(summed)], copy.strides[size_t(remaining)]);
   lowering.emit({.op = RowOp::Scale, .a = target == nullptr ? 1 : scale}, lengths, {&copy, &other});
-  lowering.emit(Solve{.count = matrix.count,
-                      .n = matrix.n,
-                      .columns = columns,
-                      .transposed = product.transposed,
-                      .places = {solution.place, matrix.matrices, matrix.pivots}});
+  lowering.emit_fallible(Solve{.count = matrix.count,
+                               .n = matrix.n,
+                               .columns = columns,
+                               .transposed = product.transposed,
+                               .places = {solution.place, matrix.matrices, matrix.pivots}});
   if (target == nullptr || fits) return solution;
   lowering.emit({.op = RowOp::Scale}, lengths, {target, &solution});
   return *target;

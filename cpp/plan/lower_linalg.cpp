@@ -127,8 +127,7 @@ const std::array<View, kMaxOperands>& Lowering::decomposition(Decomposition kind
     step.places[part] = parts[part].place;
     step.operands = int(part) + 1;
   }
-  plan_.can_fail = true;
-  emit(Step(step));
+  emit_fallible(step);
   return parts;
 }
 
@@ -149,8 +148,7 @@ View Lowering::lower_linalg(const Linalg& linalg, Shape shape) {
   const Factorization lu = factorization(linalg.operand);
   const View result = new_buffer(std::move(shape));
   if (linalg.op == LinalgOp::Inverse) {
-    plan_.can_fail = true;
-    emit(Invert{lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
+    emit_fallible(Invert{lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
   } else {
     emit(Determinant{linalg.op, lu.count, lu.n, {result.place, lu.matrices, lu.pivots}});
   }

@@ -112,29 +112,20 @@ Operand substituted(const View& view, const Labels& labels, const Substitution& 
   return operand;
 }
 
+bool has_label(const ProductFactor& factor, size_t label) {
+  return factor.labels.find(char(label)) != Labels::npos;
+}
+
 /// The product without identity `last`, over its labels as well as the result's, and then that identity applied to it.
 View lower_in_two(Lowering& lowering, double coefficient, std::vector<ProductFactor> factors, size_t last, Shape shape,
                   const std::vector<int64_t>& lengths) {
-  ProductFactor identity = factors[last], first;
+  const ProductFactor identity = factors[last];
   factors.erase(factors.begin() + ptrdiff_t(last));
-  auto has = [](const ProductFactor& factor, size_t label) { return factor.labels.find(char(label)) != Labels::npos; };
-  std::vector<char> renamed(lengths.size());  // labels in the numbering of the first product
-  Shape first_shape, first_lengths, last_lengths = lengths;
-  for (const bool wanted : {true, false}) {
-    for (size_t label = 0; label < lengths.size(); ++label) {
-      const bool is_there = std::ranges::any_of(factors, [&](const auto& factor) { return has(factor, label); });
-      if ((is_there && (label < shape.size() || has(identity, label))) != wanted) continue;
-      renamed[label] = char(first_lengths.size());
-      first_lengths.push_back(is_there ? lengths[label] : 1);
-      if (wanted) first.labels += char(label);
-      if (!wanted && is_there) last_lengths[label] = 1;
-    }
-    if (wanted) first_shape = first_lengths;
+  const ProductFactor first = joined(lowering, coefficient, std::move(factors), shape.size(), {identity}, lengths);
+  std::vector<int64_t> last_lengths = lengths;
+  for (size_t label = shape.size(); label < lengths.size(); ++label) {
+    if (!has_label(first, label) && !has_label(identity, label)) last_lengths[label] = 1;
   }
-  for (ProductFactor& factor : factors) {
-    for (char& label : factor.labels) label = renamed[size_t(label)];
-  }
-  first.view = lower_product(lowering, coefficient, factors, first_shape, first_lengths);
   return lower_product(lowering, 1, {first, identity}, std::move(shape), last_lengths);
 }
 
@@ -310,8 +301,32 @@ void write(Lowering& lowering, Substituted from, const View& target, bool add) {
 
 }  // namespace
 
+ProductFactor joined(Lowering& lowering, double coefficient, std::vector<ProductFactor> factors, size_t ndim,
+                     const std::vector<ProductFactor>& others, const std::vector<int64_t>& lengths) {
+  ProductFactor result;
+  std::vector<char> renamed(lengths.size());  // labels in the numbering of the product
+  Shape shape, own_lengths;
+  for (const bool wanted : {true, false}) {
+    for (size_t label = 0; label < lengths.size(); ++label) {
+      auto has = [&](const ProductFactor& factor) { return has_label(factor, label); };
+      const bool is_there = std::ranges::any_of(factors, has);
+      if ((is_there && (label < ndim || std::ranges::any_of(others, has))) != wanted) continue;
+      renamed[label] = char(own_lengths.size());
+      own_lengths.push_back(is_there ? lengths[label] : 1);
+      if (wanted) result.labels += char(label);
+    }
+    if (wanted) shape = own_lengths;
+  }
+  for (ProductFactor& factor : factors) {
+    for (char& label : factor.labels) label = renamed[size_t(label)];
+  }
+  result.view = lower_product(lowering, coefficient, factors, shape, own_lengths);
+  return result;
+}
+
 View lower_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors, Shape shape,
                    const std::vector<int64_t>& lengths, bool is_symmetric) {
+  if (has_selection(factors)) return lower_selection(lowering, coefficient, factors, std::move(shape), lengths);
   Substituted from = substitute_all(lowering, coefficient, factors, shape, lengths);
   if (from.taken) return lower_in_two(lowering, coefficient, factors, *from.taken, std::move(shape), lengths);
   if (from.product.factors.size() == 1 && coefficient == 1 && !from.is_guard[0] && !from.is_sparse) {
@@ -330,6 +345,7 @@ View lower_product(Lowering& lowering, double coefficient, const std::vector<Pro
 
 void write_product(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors,
                    const View& target, const std::vector<int64_t>& lengths, bool add) {
+  if (has_selection(factors)) return write_selection(lowering, coefficient, factors, target, lengths, add);
   Substituted from = substitute_all(lowering, coefficient, factors, target.shape, lengths);
   from.product.is_final = add;  // what is written may be added to
   if (!from.taken) return write(lowering, std::move(from), target, add);

@@ -98,6 +98,9 @@ std::vector<ProductFactor> Lowering::product_factors(const std::vector<Factor>& 
     const bool is_plain = factor.exponent == 1 && !factor.guard;
     if (factor.node->as<Identity>() && is_plain) {
       made.identity = factor.node;
+    } else if (is_plain && (factor.node->as<Gather>() || factor.node->as<Triangle>())) {
+      made.selection = factor.node;
+      if (const auto* gather = factor.node->as<Gather>()) made.view = view(gather->index);
     } else if (is_plain && is_deferred(factor.node) && !is_lowered(factor.node)) {
       made.deferred = factor.node;
       made.view.shape = lengths_.shape(factor.node);
@@ -143,7 +146,10 @@ std::optional<View> Lowering::lower_quotient(const Einsum& einsum, const Shape& 
   std::vector<Factor> over, under;
   for (const Factor& factor : einsum.factors) {
     const bool is_summed = std::ranges::any_of(factor.labels, [&](char label) { return int(label) >= ndim; });
-    if (is_summed || factor.guard || factor.node->as<Identity>()) return std::nullopt;
+    if (is_summed || factor.guard || factor.node->as<Identity>() || factor.node->as<Gather>() ||
+        factor.node->as<Triangle>()) {
+      return std::nullopt;
+    }
     (factor.exponent < 0 ? under : over).push_back(factor);
     if (factor.exponent < 0) under.back().exponent = -factor.exponent;
   }

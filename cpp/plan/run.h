@@ -30,6 +30,13 @@ template <class T>
 void run(const Scatter& step, const Pointers<T>& at);
 template <class T>
 void run(const RowReduction& step, const Pointers<T>& at);
+/// Throws std::out_of_range.
+template <class T>
+void run(const Selection& step, const Pointers<T>& at);
+template <class T>
+void run(const CumulativeSum& step, const Pointers<T>& at);
+template <class T>
+void run(const Ordering& step, const Pointers<T>& at);
 template <class T>
 void run(const Softmax& step, const Pointers<T>& at);
 template <class T>

@@ -24,7 +24,7 @@ T reduce_row(expr::Reduction reduction, int64_t n, const T* x) {
       return arithmetic.minimum(n, x);
     case expr::Reduction::Prod:
       return arithmetic.product(n, x);
-    case expr::Reduction::LogSumExp:
+    default:  // LogSumExp; an Ordering finds positions
       break;
   }
   return logsumexp_of(n, x);
@@ -68,7 +68,7 @@ class Columns {
           is_first ? void(std::copy_n(x, n_, total_)) : table.arithmetic.multiply(n_, 1, total_, 1, x, 1, total_);
         });
         break;
-      case expr::Reduction::LogSumExp:
+      default:  // LogSumExp
         by("maximum");
         logsumexp();
         break;

@@ -127,6 +127,37 @@ struct RowReduction {
   Nest kept{}, reduced{};
 };
 
+/// result = x at places index₁, index₂, … along axes of x; or, if it `adds`, these places along axes of the result +=
+/// x. places are result, x, indices.
+struct Selection {
+  int operands = 3;
+  bool adds = false;
+  /// Of the operands from the third on: the stride and the length of the axis that they are places along.
+  std::array<int64_t, kMaxOperands> steps{}, lengths{};
+  std::array<Place, kMaxOperands> places{};
+  Nest nest{};
+};
+
+/// result[i] = Σ x[j] over j ≤ i + offset, or if it is `reversed` over i ≤ j + offset, for every row; places are result
+/// and x.
+struct CumulativeSum {
+  static constexpr int operands = 2;
+  bool reversed = false;
+  int64_t offset = 0;
+  int64_t result_length = 0, result_stride = 0, x_length = 0, x_stride = 0;
+  std::array<Place, kMaxOperands> places{};
+  Nest rows{};
+};
+
+/// Where the largest or smallest entry of each row is, or where all are in ascending order; places are result and x.
+struct Ordering {
+  static constexpr int operands = 2;
+  expr::Reduction order = expr::Reduction::ArgSort;
+  int64_t length = 0, result_stride = 0, x_stride = 0;
+  std::array<Place, kMaxOperands> places{};
+  Nest rows{};
+};
+
 /// exp(x − m) / Σ exp(x − m) for rows x of that length, m being the maximum of each; places are result and operand,
 /// which both are contiguous along rows.
 struct Softmax {
@@ -218,7 +249,8 @@ struct Pass {
 /// A step of a plan; each has `operands` places, of which the first is written, by Factorize the second,
 /// too, and by Decompose all.
 using Step = std::variant<Elementwise, SumOfProducts, MatrixProduct, Mirror, SymmetricProduct, SymmetricSum, Scatter,
-                          RowReduction, Softmax, Factorize, Determinant, Solve, Invert, Decompose, Pass>;
+                          RowReduction, Selection, CumulativeSum, Ordering, Softmax, Factorize, Determinant, Solve,
+                          Invert, Decompose, Pass>;
 
 /// A step within passes: how many elements its operands move for each value of the streamed index, by level of pass.
 struct TiledStep {
@@ -258,7 +290,7 @@ struct Plan {
   int64_t arena = 0;               ///< elements of intermediate results
   std::vector<int64_t> largest{};  ///< the shape of the largest intermediate result
   double work = 0;                 ///< time that it takes, in that of reading or writing an element
-  bool can_fail = false;           ///< whether a step may throw LinalgError
+  bool can_fail = false;           ///< whether a step may throw LinalgError, or find an index out of bounds
 };
 
 /// Thrown where a matrix has no inverse, or not the decomposition that is wanted.

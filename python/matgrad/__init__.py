@@ -6,10 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import _entries as _entries
-from . import _numpy_axes as _numpy_axes  # these fill the tables of NumPy's functions of expressions
+from . import _indexing as _indexing  # these fill the tables of NumPy's functions of expressions
+from . import _numpy_axes as _numpy_axes
 from . import _numpy_composed as _numpy_composed
 from . import _numpy_elementwise as _numpy_elementwise
 from . import _numpy_filling as _numpy_filling
+from . import _numpy_joining as _numpy_joining
 from . import _numpy_linalg as _numpy_linalg
 from . import _numpy_products as _numpy_products
 from . import _selection as _selection

@@ -68,6 +68,11 @@ def symbol_of(leaf: Leaf, mode: Mode, name: str) -> Expr | None:
     return Expr(node, {name: node})
 
 
+def is_mask(leaf: Leaf) -> bool:
+    """Whether an argument is an array of bools."""
+    return isinstance(leaf.value, np.ndarray) and leaf.value.dtype.kind == "b"
+
+
 def is_data(leaf: Leaf) -> bool:
     """Whether an argument is an array of integers or bools, which may be data that the function looks at."""
     return not leaf.is_variable and isinstance(leaf.value, np.ndarray) and leaf.value.dtype.kind in "iub"

@@ -1,12 +1,10 @@
-"""NumPy's functions of axes of expressions: transposition, reshape, broadcasting, stacking, selection."""
+"""NumPy's functions of axes of expressions: transposition, reshape, broadcasting, choice."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
-from itertools import accumulate, pairwise
-from operator import add, index
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
@@ -106,47 +104,11 @@ def atleast_2d(a: Any) -> Expr:
     return x if x.ndim >= 2 else atleast_1d(x)[None]
 
 
-def stack(arrays: Sequence[Any], axis: int = 0) -> Expr:
-    operands = [as_expr("stack", a) for a in arrays]
-    if not operands or any(x.ndim != operands[0].ndim for x in operands):
-        raise ValueError("stack: needs at least one operand, all of the same number of axes")
-    return concatenate([expand_dims(x, axis) for x in operands], axis)
-
-
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Expr:
-    operands = [as_expr("concatenate", a) for a in arrays]
-    if axis is None:
-        operands, axis = [ravel(x) for x in operands], 0
-    if not operands or any(x.ndim != operands[0].ndim for x in operands):
-        raise ValueError("concatenate: needs at least one operand, all of the same number of axes")
-    (k,) = normalized_axes("concatenate", operands[0], axis)
-    lengths = [length for x in operands if isinstance(length := x._node.shape[k], int)]
-    if len(lengths) < len(operands):
-        raise NotImplementedError("concatenate of expressions along an axis whose length isn't known is not supported")
-    bounds = [0, *accumulate(lengths)]
-    parts = [embed(x, k, slice(*ends), bounds[-1]) for x, ends in zip(operands, pairwise(bounds), strict=True)]
-    return reduce(add, parts)
-
-
 def embed(x: Expr, axis: int, place: slice, length: int) -> Expr:
     """Lengthen one axis by zeros before and after the place of what was there."""
     rows = Expr(_core.slice_matrix(length, place), {})
     labels = [x.ndim if k == axis else k for k in range(x.ndim)]
     return contract("embed", [x, rows], [labels, [x.ndim, axis]], x.ndim)
-
-
-def vstack(tup: Sequence[Any]) -> Expr:
-    return concatenate([atleast_2d(a) for a in tup], 0)
-
-
-def hstack(tup: Sequence[Any]) -> Expr:
-    operands = [atleast_1d(a) for a in tup]
-    return concatenate(operands, 0 if operands[0].ndim == 1 else 1)
-
-
-def column_stack(tup: Sequence[Any]) -> Expr:
-    operands = [as_expr("column_stack", a) for a in tup]
-    return concatenate([x if x.ndim >= 2 else x.reshape(-1, 1) for x in operands], 1)
 
 
 def flip(m: Any, axis: Axis = None) -> Expr:
@@ -199,8 +161,7 @@ FUNCTIONS |= {
     function.__name__: function
     for function in (
         transpose, swapaxes, matrix_transpose, moveaxis, expand_dims, squeeze, broadcast_to, reshape, ravel,
-        atleast_1d, atleast_2d, stack, concatenate, vstack, hstack, column_stack, flip, where, clip, round,
-        shape, ndim, size, real, copy,
+        atleast_1d, atleast_2d, flip, where, clip, round, shape, ndim, size, real, copy,
     )
 }  # fmt: skip
 FUNCTIONS |= {"iscomplexobj": lambda x: False, "isrealobj": lambda x: True}

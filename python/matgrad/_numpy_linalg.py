@@ -11,7 +11,8 @@ import numpy as np
 
 from . import _core
 from ._expr import Expr, as_expr, elementwise
-from ._numpy_axes import broadcast_to, stack
+from ._numpy_axes import broadcast_to
+from ._numpy_joining import stack
 from ._numpy_products import diagonal, outer, tensordot, trace, vecdot
 from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._numpy_reductions import max, min, norm, normalized_axes, sum

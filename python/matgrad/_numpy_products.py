@@ -7,8 +7,6 @@ from itertools import chain
 from string import ascii_letters
 from typing import Any
 
-import numpy as np
-
 from . import _core
 from ._expr import Expr, as_expr, contract, union
 from ._numpy_axes import embed, moveaxis
@@ -212,26 +210,8 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Expr:
     return FUNCTIONS["sum"](diagonal(a, offset, axis1, axis2), -1)  # type: ignore[no-any-return]
 
 
-def tril(m: Any, k: int = 0) -> Expr:
-    return _masked("tril", m, lambda rows, columns: np.tri(rows, columns, k, np.float32))
-
-
-def triu(m: Any, k: int = 0) -> Expr:
-    return _masked("triu", m, lambda rows, columns: 1 - np.tri(rows, columns, k - 1, np.float32))
-
-
-def _masked(function: str, m: Any, mask: Any) -> Expr:
-    x = as_expr(function, m)
-    rows, columns = x._node.shape[-2:]
-    if not isinstance(rows, int) or not isinstance(columns, int):
-        raise NotImplementedError(f"{function} of an expression whose lengths aren't known is not supported")
-    guard = Expr(_core.guard(_core.array(mask(rows, columns))), {})  # what is masked may be infinite
-    return x * guard
-
-
 FUNCTIONS |= {
-    f.__name__: f
-    for f in (dot, vdot, inner, outer, tensordot, einsum, kron, diagonal, diag, diagflat, trace, tril, triu)
+    f.__name__: f for f in (dot, vdot, inner, outer, tensordot, einsum, kron, diagonal, diag, diagflat, trace)
 }
 UFUNCS |= {
     "vecdot": vecdot,

@@ -233,6 +233,13 @@ class ArrayMethods(Symbolic):
     ravel = _method("ravel")
     clip = _method("clip")
     round = _method("round")
+    take = _method("take")
+    repeat = _method("repeat")
+    argmax = _method("argmax")
+    argmin = _method("argmin")
+    argsort = _method("argsort")
+    cumsum = _method("cumsum")
+    cumprod = _method("cumprod")
     all = _method("all")
     any = _method("any")
 
@@ -291,10 +298,3 @@ def _index(item: Any) -> int | slice | None:
     if isinstance(item, (bool, np.bool)):
         raise TypeError
     return operator.index(item)
-
-
-def _refused_index(x: Any, key: Any) -> NoReturn:
-    raise NotImplementedError(f"indexing an expression by {key!r} is not supported: only integers and slices are")
-
-
-HOOKS["index"] = _refused_index

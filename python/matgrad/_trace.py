@@ -18,6 +18,7 @@ from ._arguments import (
     Mode,
     details_of,
     fresh_name,
+    is_mask,
     kind_of,
     modes,
     parameter_names,
@@ -244,6 +245,7 @@ class Tracer:
     ) -> Any:
         symbols = [symbol_of(leaf, mode, leaf.name) for leaf in leaves] if symbols is None else symbols
         values = (leaf.value if s is None else s for leaf, s in zip(leaves, symbols, strict=True))
+        tracing.bools = {s._node for leaf, s in zip(leaves, symbols, strict=True) if s is not None and is_mask(leaf)}
         token = TRACING.set(tracing)
         try:
             return self._called(unflatten(structure, values))

@@ -67,6 +67,7 @@ class Tracing:
         self.inputs: list[Input] = []
         self.values: list[tuple[Node, Iterable[Node]]] = []  # what functions returned, and the symbols therein
         self.dtype = dtype
+        self.bools: set[Node] = set()  # symbols that stand for arrays of bools
         self._names = names
         self._taken = taken or set()
         self._latest: dict[Any, Input] = {}

@@ -4,7 +4,8 @@
 // Numer. Anal. 10 (1973), of the pseudoinverse; N. Higham, Functions of Matrices (2008), of the exponential.
 #include "expr/diff_linalg.h"
 
-#include <cctype>
+#include <algorithm>
+#include <iterator>
 #include <map>
 
 namespace matgrad::expr {
@@ -19,28 +20,54 @@ struct Entry {
   bool guard = false;
 };
 
-/// A derivative as a sum of products. Axes of a stack come before those of matrices and need no letters.
+/// A derivative, or its product with a neighbour in the chain rule, as a sum of products. Axes of a stack need no
+/// letters.
 class Formula {
  public:
-  Formula(const Expr& value, const Expr& operand) : stack_(operand->ndim() - 2) {
+  /// ∂value/∂operand, with the axes of both.
+  Formula(const Expr& value, const Expr& operand) : stack_(operand->ndim() - 2), value_(value->ndim() - stack_) {
     lengths_ = value->lengths;
     lengths_.insert(lengths_.end(), operand->lengths.begin(), operand->lengths.end());
     const int n = value->ndim();
-    for (int axis = stack_; axis < n; ++axis) labels_[char('i' + axis - stack_)] = char(axis);
-    labels_['k'] = char(n + stack_);
-    labels_['l'] = char(n + stack_ + 1);
+    name("ij", stack_, value_);
+    name("kl", n + stack_, 2);
     for (int axis = 0; axis < stack_; ++axis) {
-      deltas_.push_back({delta(operand->lengths[size_t(axis)]), Labels{char(axis), char(n + axis)}});
+      given_.push_back({delta(operand->lengths[size_t(axis)]), Labels{char(axis), char(n + axis)}});
     }
   }
 
+  /// outer ∂value/∂operand, where outer has axes w, the stack, i and j, with axes w, the stack, k and l.
+  static Formula pulled_back(const Expr& value, const Expr& operand, const Expr& outer) {
+    Formula result(operand->ndim() - 2, value->ndim() - operand->ndim() + 2);
+    const int before = outer->ndim() - value->ndim(), ndim = before + operand->ndim();
+    result.lengths_.assign(outer->lengths.begin(), outer->lengths.begin() + before);
+    result.lengths_.insert(result.lengths_.end(), operand->lengths.begin(), operand->lengths.end());
+    result.first_ = before;
+    result.name("kl", ndim - 2, 2);
+    result.name("ij", ndim, result.value_);
+    result.given_ = {{outer, labels_from(0, ndim - 2) + labels_from(ndim, result.value_)}};
+    return result;
+  }
+
+  /// ∂value/∂operand inner, where inner has axes of the stack, k, l and u, with axes of the stack, i, j and u.
+  static Formula pushed_forward(const Expr& value, const Expr& operand, const Expr& inner) {
+    Formula result(operand->ndim() - 2, value->ndim() - operand->ndim() + 2);
+    const int after = inner->ndim() - operand->ndim(), n = value->ndim(), ndim = n + after;
+    result.lengths_ = value->lengths;
+    result.lengths_.insert(result.lengths_.end(), inner->lengths.end() - after, inner->lengths.end());
+    result.name("ij", result.stack_, result.value_);
+    result.name("kl", ndim, 2);
+    result.given_ = {{inner, labels_from(0, result.stack_) + labels_from(ndim, 2) + labels_from(n, after)}};
+    return result;
+  }
+
   void add(double coefficient, const std::vector<Entry>& entries) {
-    std::vector<Factor> factors = deltas_;
+    std::vector<Factor> factors = given_;
     std::map<char, char> known = labels_;
-    size_t next = lengths_.size();
+    int next = int(lengths_.size()) + value_ + 2;
     for (const Entry& entry : entries) {
       const bool has_stack = entry.node->ndim() > int(entry.letters.size());
-      Labels labels = has_stack ? labels_from(0, stack_) : Labels();
+      Labels labels = has_stack ? labels_from(first_, stack_) : Labels();
       for (char letter : entry.letters) {
         const auto [label, is_new] = known.try_emplace(letter, char(next));
         labels += label->second;
@@ -62,10 +89,18 @@ class Formula {
   Expr total() { return terms_.size() == 1 ? terms_[0].node * number(terms_[0].coefficient) : sum(terms_, lengths_); }
 
  private:
-  int stack_;
+  Formula(int stack, int value) : stack_(stack), value_(value) {}
+
+  /// Gives so many of the letters the labels from `first` on.
+  void name(const char* letters, int first, int count) {
+    for (int k = 0; k < count; ++k) labels_[letters[k]] = char(first + k);
+  }
+
+  int stack_, value_;  ///< how many axes a stack has, and the value of each matrix
+  int first_ = 0;      ///< label of the stack
   Lengths lengths_{};
   std::map<char, char> labels_{};
-  std::vector<Factor> deltas_{};
+  std::vector<Factor> given_{};
   std::vector<Term> terms_{};
 };
 
@@ -190,11 +225,17 @@ void triangular_factor(const Nodes& nodes, Formula& formula) {
 
 using Rule = void (*)(const Nodes&, Formula&);
 
-/// In the order of LinalgOp; null where the derivative is zero, or the rule is directional.
+/// In the order of LinalgOp; null where the derivative is zero, and for the exponential.
 constexpr Rule kRules[] = {inverse,       determinant,   log_determinant,   log_determinant,   nullptr,
                            cholesky,      eigenvalues,   eigenvectors,      singular_values,   left_vectors,
                            right_vectors, pseudoinverse, orthogonal_factor, triangular_factor, nullptr};
 static_assert(std::size(kRules) == size_t(LinalgOp::Exp) + 1);
+
+Expr applied(const Expr& node, Formula formula) {
+  const auto& linalg = *node->as<Linalg>();
+  kRules[size_t(linalg.op)]({node, linalg}, formula);
+  return formula.total();
+}
 
 /// The upper right block of exp([[A, E], [0, A]]), the derivative of eᴬ in the direction E, for a stack of directions
 /// in front of the axes of A. The direction `along` and the result are in the same order of axes.
@@ -244,32 +285,35 @@ Expr identity_of(const Expr& node) {
 }  // namespace
 
 Expr by_operand_of_linalg(const Expr& node) {
-  if (has_directional_rule(node)) return pushed_forward(node, identity_of(node));
   const auto& linalg = *node->as<Linalg>();
-  const Rule rule = kRules[size_t(linalg.op)];
-  if (rule == nullptr) return Expr();
-  Formula formula(node, linalg.operand);
-  rule({node, linalg}, formula);
-  return formula.total();
+  if (linalg.op == LinalgOp::Exp) return pushed_forward(node, identity_of(node));
+  if (kRules[size_t(linalg.op)] == nullptr) return Expr();
+  return applied(node, Formula(node, linalg.operand));
 }
 
 bool has_directional_rule(const Expr& node) {
   const auto* linalg = node->as<Linalg>();
-  return linalg != nullptr && linalg->op == LinalgOp::Exp;
+  if (linalg == nullptr) return false;
+  const Rule rule = kRules[size_t(linalg->op)];
+  constexpr Rule kProducts[] = {inverse, determinant, log_determinant, eigenvalues, singular_values};
+  return linalg->op != LinalgOp::SignDet && std::ranges::find(kProducts, rule) == std::end(kProducts);
 }
 
 Expr pulled_back(const Expr& node, const Expr& outer) {
   const Expr& A = node->as<Linalg>()->operand;
+  if (node->as<Linalg>()->op != LinalgOp::Exp) return applied(node, Formula::pulled_back(node, A, outer));
   Labels turned = labels_from(0, A->ndim());
   std::swap(turned[size_t(A->ndim()) - 1], turned[size_t(A->ndim()) - 2]);
   return exponential_along(transpose(A, turned), outer);
 }
 
 Expr pushed_forward(const Expr& node, const Expr& inner) {
+  const Expr& A = node->as<Linalg>()->operand;
+  if (node->as<Linalg>()->op != LinalgOp::Exp) return applied(node, Formula::pushed_forward(node, A, inner));
   const int n = node->ndim(), directions = inner->ndim() - n;
   const Labels to_front = labels_from(n, directions) + labels_from(0, n);
   const Labels to_back = labels_from(directions, n) + labels_from(0, directions);
-  return transpose(exponential_along(node->as<Linalg>()->operand, transpose(inner, to_front)), to_back);
+  return transpose(exponential_along(A, transpose(inner, to_front)), to_back);
 }
 
 }  // namespace matgrad::expr

@@ -9,7 +9,8 @@ namespace matgrad::expr {
 /// the operand; null if the node is piecewise constant.
 Expr by_operand_of_linalg(const Expr& node);
 
-/// Whether a product with the derivative by the operand is made more cheaply than the derivative itself.
+/// Whether the derivative by the operand is a sum of products, or more than that, so that its product with another
+/// derivative is better made from the start.
 bool has_directional_rule(const Expr& node);
 
 /// Such a node's Σ outer[w, stack, i, j] ∂node[stack, i, j]/∂operand[stack, k, l], with axes w, stack, k, l.

@@ -59,6 +59,8 @@ FUNCTIONS = {
     "R of a stack": (lambda A: np.linalg.qr(A).R, RNG.normal(size=(2, 3, 2))),
     "pinv of low rank": (lambda x: np.linalg.pinv(np.outer(x, x)), np.array([0.5, -1.2, 0.7])),
     "expm": (lambda A: mg.expm(A), RNG.normal(size=(3, 3))),
+    "trace of expm": (lambda A: np.sin(np.trace(mg.expm(A))), RNG.normal(size=(3, 3)) / 2),
+    "traces of expm": (lambda A: np.trace(mg.expm(A), axis1=1, axis2=2), RNG.normal(size=(2, 3, 3)) / 2),
     "expm of a stack": (lambda A: mg.expm(A), RNG.normal(size=(2, 2, 2))),
     "expm twice": (lambda A: mg.expm(np.sin(mg.expm(A / 2)) @ A), RNG.normal(size=(2, 2))),
     "spectral norm": (lambda A: np.linalg.norm(A, 2), RNG.normal(size=(3, 4))),
@@ -369,6 +371,7 @@ def test_printed_forms():
         np.linalg.qr(A)[1]: "qr_R(A)",
         mg.expm(A): "expm(A)",
         np.sum(np.linalg.eigvalsh(A)).diff(A): "eigvecs(A) eigvecs(A)ᵀ",
+        np.trace(mg.expm(2 * A)).diff(A): "2 expm(2 A)ᵀ",
     }
     assert [str(expression) for expression in printed] == list(printed.values())
     assert mg.expm(A).to_latex() == r"\operatorname{expm}(A)"

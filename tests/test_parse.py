@@ -44,6 +44,9 @@ s, t = mg.scalars("s t")
         ("  (a @ x) * (x @ b)  ", (a @ x) * (x @ b)),
         ("vec(X)", mg.vec(X)),
         ("multi_dot([A, B, X])", A @ B @ X),
+        ("slogdet(X)[1]", np.linalg.slogdet(X)[1]),
+        ("np.linalg.eigh(X).eigenvectors", np.linalg.eigh(X)[1]),
+        ("svd(X, full_matrices=False)[0] @ mg.expm(A)", np.linalg.svd(X, full_matrices=False)[0] @ mg.expm(A)),
     ],
 )
 def test_text_is_read_as_python_reads_it(text, expected):

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <optional>
 
 namespace matgrad::expr {
 namespace {
@@ -237,9 +238,34 @@ Expr applied(const Expr& node, Formula formula) {
   return formula.total();
 }
 
+/// eᴬ in the place of δ[i,j], if a tensor is a product with that δ of its last two axes and of nothing else that has
+/// them: multiples of the identity commute with A, so that this is the derivative in their direction.
+std::optional<Expr> exponential_along_identity(const Expr& A, const Expr& along) {
+  const int ndim = along->ndim(), n = A->ndim();
+  const auto* product = along->as<Einsum>();
+  if (product == nullptr) return std::nullopt;
+  std::vector<Factor> factors = product->factors;
+  Factor* found = nullptr;
+  for (Factor& f : factors) {
+    const bool has_row = f.labels.find(char(ndim - 2)) != Labels::npos;
+    const bool has_column = f.labels.find(char(ndim - 1)) != Labels::npos;
+    const auto* identity = f.node->as<Identity>();
+    const bool is_delta = identity != nullptr && identity->form == Identity::Form::Delta && has_row && has_column;
+    if (is_delta && found == nullptr) {
+      found = &f;
+    } else if (has_row || has_column) {
+      return std::nullopt;
+    }
+  }
+  if (found == nullptr) return std::nullopt;
+  *found = {linalg(LinalgOp::Exp, A), labels_from(ndim - n, n)};
+  return einsum(product->coefficient, std::move(factors), along->lengths);
+}
+
 /// The upper right block of exp([[A, E], [0, A]]), the derivative of eᴬ in the direction E, for a stack of directions
 /// in front of the axes of A. The direction `along` and the result are in the same order of axes.
 Expr exponential_along(const Expr& A, const Expr& along) {
+  if (const auto simple = exponential_along_identity(A, along)) return *simple;
   const int ndim = along->ndim(), n = A->ndim(), directions = ndim - n;
   const Labels stack = labels_from(0, ndim - 2);
   const Expr &length = A->lengths.back(), two = number(2);

@@ -236,6 +236,9 @@ class _Reader:
         if path.startswith("np.") and path[3:] in _NUMBERS:
             return _NUMBERS[path[3:]]
         if node.attr not in ("T", "mT"):
+            parts = self._value(node.value) if isinstance(node.value, ast.Call) else None
+            if isinstance(parts, tuple) and node.attr in getattr(parts, "_fields", ()):
+                return getattr(parts, node.attr)
             self._fail_at(node, f".{node.attr} is not understood: .T and .mT are")
         return self._apply(node, getattr, self._expression(node.value), node.attr)
 
@@ -246,7 +249,9 @@ class _Reader:
         return value
 
     def _subscript(self, node: ast.Subscript) -> Any:
-        return self._apply(node, operator.getitem, self._expression(node.value), self._value(node.slice))
+        value = self._value(node.value)
+        of = value if isinstance(value, tuple) else self._expression(node.value)
+        return self._apply(node, operator.getitem, of, self._value(node.slice))
 
     def _slice(self, node: ast.Slice) -> slice:
         return slice(*(None if part is None else self._value(part) for part in (node.lower, node.upper, node.step)))

@@ -243,8 +243,8 @@ Expr applied(const Expr& node, Formula formula) {
 std::optional<Expr> exponential_along_identity(const Expr& A, const Expr& along) {
   const int ndim = along->ndim(), n = A->ndim();
   const auto* product = along->as<Einsum>();
-  if (product == nullptr) return std::nullopt;
-  std::vector<Factor> factors = product->factors;
+  std::vector<Factor> factors{{along, labels_from(0, ndim)}};
+  if (product != nullptr) factors = product->factors;
   Factor* found = nullptr;
   for (Factor& f : factors) {
     const bool has_row = f.labels.find(char(ndim - 2)) != Labels::npos;
@@ -259,7 +259,7 @@ std::optional<Expr> exponential_along_identity(const Expr& A, const Expr& along)
   }
   if (found == nullptr) return std::nullopt;
   *found = {linalg(LinalgOp::Exp, A), labels_from(ndim - n, n)};
-  return einsum(product->coefficient, std::move(factors), along->lengths);
+  return einsum(product == nullptr ? 1 : product->coefficient, std::move(factors), along->lengths);
 }
 
 /// The upper right block of exp([[A, E], [0, A]]), the derivative of eᴬ in the direction E, for a stack of directions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -30,7 +30,7 @@ def entry_count(structure: Structure) -> float:
     ndim, total = len(structure.y_shape + structure.x_shape), 0.0
     for term in structure.terms:
         values = _label_values(term)
-        free = range(ndim) if values is None else {label for axis in range(ndim) for label in values[1][axis]}
+        free = range(ndim) if values is None else {label for axis in range(ndim) for label in values.kept[axis]}
         total += math.prod(term.lengths[label] for label in free)
     return total
 
@@ -40,12 +40,12 @@ def _of_term(structure: Structure, term: Term, cores: Sequence[Array], dtype: np
     y_size, x_size = (int(np.prod(part, dtype=np.int64)) for part in (structure.y_shape, structure.x_shape))
     lengths = term.lengths
     values = _label_values(term)
-    if values is None:
+    # what the entries depend on: labels of the result, and others that are summed
+    of_result = sorted({label for axis in range(len(shape)) for label in values.kept[axis]}) if values else []
+    if values is None or any(label not in of_result for _, own in values.inside for label in own):
         alone = Structure(structure.y_shape, structure.x_shape, structure.cores, [term], False)
         return scipy.sparse.coo_array(np.asarray(alone.dense(*cores), dtype).reshape(y_size, x_size))
-    indices, kept = values
-    # what the entries depend on: labels of the result, and others that are summed
-    of_result = sorted({label for axis in range(len(shape)) for label in kept[axis]})
+    indices, kept, inside = values
     grid = [lengths[label] for label in of_result]
     require_memory("Structured.to_sparse", "the entries", grid, 3 * 8)
     operands: list[Any] = []
@@ -65,20 +65,28 @@ def _of_term(structure: Structure, term: Term, cores: Sequence[Array], dtype: np
         for first, part in ((0, structure.y_shape), (len(structure.y_shape), structure.x_shape))
     ]
     rows, columns, entries = (np.broadcast_to(array, grid).ravel() for array in (*position, entries))
+    if inside:
+        within = [np.broadcast_to(_on_grid(where, own, of_result), grid).ravel() for where, own in inside]
+        stored = np.logical_and.reduce(within)
+        rows, columns, entries = rows[stored], columns[stored], entries[stored]
     return scipy.sparse.coo_array((np.asarray(entries, dtype), (rows, columns)), shape=(y_size, x_size))
 
 
-def _label_values(term: Term) -> tuple[list[Array], list[list[int]]] | None:
-    """
-    Return what every label is in terms of those that the identities leave, and which those are.
+class _Values(NamedTuple):
+    """What every label is in terms of those that the identities leave."""
 
-    None if an identity doesn't say what a label is that no other says.
-    """
+    indices: list[Array]  # over the labels that it depends on
+    kept: list[list[int]]  # which those are
+    inside: list[tuple[Array, list[int]]]  # where labels are within their lengths, if not everywhere
+
+
+def _label_values(term: Term) -> _Values | None:
+    """Return what every label is; None if an identity doesn't say what a label is that no other says."""
     lengths = term.lengths
     left: list[tuple[int, dict[int, int]]] = [(0, {label: 1}) for label in range(len(lengths))]
     for label, offset, others in term.equations:
-        if left[label][1] != {label: 1} and len(others) == 1 and others[0][1] == 1 and offset == 0:
-            label, others = others[0][0], ((label, 1),)
+        if left[label][1] != {label: 1} and len(others) == 1 and others[0][1] == 1:
+            label, offset, others = others[0][0], -offset, ((label, 1),)
         total: dict[int, int] = {}
         for other, coefficient in others:
             offset += coefficient * left[other][0]
@@ -93,15 +101,21 @@ def _label_values(term: Term) -> tuple[list[Array], list[list[int]]] | None:
                 for free, own in total.items():
                     merged[free] = merged.get(free, 0) + scale * own
                 left[axis] = (start + scale * offset, merged)
-    indices, kept = [], []
-    for start, parts in left:
+    indices, kept, inside = [], [], []
+    for length, (start, parts) in zip(lengths, left, strict=True):
         value = np.full((1,) * len(parts), start, np.int64)
         for k, free in enumerate(sorted(parts)):
             steps = parts[free] * np.arange(lengths[free])
             value = value + steps.reshape([-1 if k == own else 1 for own in range(len(parts))])
+        where = (value >= 0) & (value < length)
+        if not where.all():
+            if length == 0:
+                return None
+            inside.append((where, sorted(parts)))
+            value = np.clip(value, 0, length - 1)
         indices.append(value)
         kept.append(sorted(parts))
-    return indices, kept
+    return _Values(indices, kept, inside)
 
 
 def _on_grid(value: Array, own: list[int], grid: list[int]) -> Array:

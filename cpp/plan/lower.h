@@ -36,6 +36,8 @@ struct ProductFactor {
   expr::Expr selection{};
   expr::Expr deferred{};  ///< what the tensor will be the value of, if it's wanted as such; null if the tensor exists
   bool guard = false;
+
+  bool has(size_t label) const { return labels.find(char(label)) != expr::Labels::npos; }
 };
 
 /// Whether the value of a node needn't be stored for a product with vectors.
@@ -164,6 +166,11 @@ void write_product(Lowering& lowering, double coefficient, const std::vector<Pro
 /// labels.
 ProductFactor joined(Lowering& lowering, double coefficient, std::vector<ProductFactor> factors, size_t ndim,
                      const std::vector<ProductFactor>& others, const std::vector<int64_t>& lengths);
+
+/// The factors of a product of which not all identities can be substituted, with parts of it computed, so that fewer
+/// are left; `lengths` become those of the labels that are left.
+std::vector<ProductFactor> shortened(Lowering& lowering, const std::vector<ProductFactor>& factors, size_t ndim,
+                                     std::vector<int64_t>& lengths);
 
 /// Whether one of the factors is a Gather or a Triangle.
 bool has_selection(const std::vector<ProductFactor>& factors);

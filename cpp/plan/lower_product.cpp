@@ -1,7 +1,6 @@
 // Products with identities: an identity is an equation between labels, by which one of them is substituted in all other
 // factors and in the result; nothing is stored for it.
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "expr/build.h"
@@ -112,23 +111,6 @@ Operand substituted(const View& view, const Labels& labels, const Substitution& 
   return operand;
 }
 
-bool has_label(const ProductFactor& factor, size_t label) {
-  return factor.labels.find(char(label)) != Labels::npos;
-}
-
-/// The product without identity `last`, over its labels as well as the result's, and then that identity applied to it.
-View lower_in_two(Lowering& lowering, double coefficient, std::vector<ProductFactor> factors, size_t last, Shape shape,
-                  const std::vector<int64_t>& lengths) {
-  const ProductFactor identity = factors[last];
-  factors.erase(factors.begin() + ptrdiff_t(last));
-  const ProductFactor first = joined(lowering, coefficient, std::move(factors), shape.size(), {identity}, lengths);
-  std::vector<int64_t> last_lengths = lengths;
-  for (size_t label = shape.size(); label < lengths.size(); ++label) {
-    if (!has_label(first, label) && !has_label(identity, label)) last_lengths[label] = 1;
-  }
-  return lower_product(lowering, 1, {first, identity}, std::move(shape), last_lengths);
-}
-
 /// Drops labels of length 1, and numbers the others anew.
 void drop_trivial_labels(Product& product, const Substitution& substitution) {
   std::vector<size_t> kept;
@@ -215,8 +197,8 @@ struct Substituted {
   Substitution substitution;
   Product product{};
   std::vector<bool> is_guard{};
-  bool is_sparse = false;         ///< whether entries of the result stay zero
-  std::optional<size_t> taken{};  ///< the factor that couldn't be substituted, if there is one
+  bool is_sparse = false;  ///< whether entries of the result stay zero
+  bool is_chain = false;   ///< whether an identity couldn't be substituted, so that nothing else is known
 };
 
 Substituted substitute_all(Lowering& lowering, double coefficient, const std::vector<ProductFactor>& factors,
@@ -236,7 +218,7 @@ Substituted substitute_all(Lowering& lowering, double coefficient, const std::ve
       if (outcome == Outcome::Circular) {
         tensors.push_back({.view = lowering.view(factors[k].identity), .labels = factors[k].labels});
       } else if (outcome == Outcome::Taken) {
-        result.taken = k;
+        result.is_chain = true;
         return result;
       }
     }
@@ -308,7 +290,7 @@ ProductFactor joined(Lowering& lowering, double coefficient, std::vector<Product
   Shape shape, own_lengths;
   for (const bool wanted : {true, false}) {
     for (size_t label = 0; label < lengths.size(); ++label) {
-      auto has = [&](const ProductFactor& factor) { return has_label(factor, label); };
+      auto has = [&](const ProductFactor& factor) { return factor.has(label); };
       const bool is_there = std::ranges::any_of(factors, has);
       if ((is_there && (label < ndim || std::ranges::any_of(others, has))) != wanted) continue;
       renamed[label] = char(own_lengths.size());
@@ -328,7 +310,11 @@ View lower_product(Lowering& lowering, double coefficient, const std::vector<Pro
                    const std::vector<int64_t>& lengths, bool is_symmetric) {
   if (has_selection(factors)) return lower_selection(lowering, coefficient, factors, std::move(shape), lengths);
   Substituted from = substitute_all(lowering, coefficient, factors, shape, lengths);
-  if (from.taken) return lower_in_two(lowering, coefficient, factors, *from.taken, std::move(shape), lengths);
+  if (from.is_chain) {
+    std::vector<int64_t> left = lengths;
+    const auto shorter = shortened(lowering, factors, shape.size(), left);
+    return lower_product(lowering, coefficient, shorter, std::move(shape), left);
+  }
   if (from.product.factors.size() == 1 && coefficient == 1 && !from.is_guard[0] && !from.is_sparse) {
     Product::Factor& only = from.product.factors[0];
     const auto view = as_view(only, shape, from.substitution, lengths);
@@ -348,14 +334,10 @@ void write_product(Lowering& lowering, double coefficient, const std::vector<Pro
   if (has_selection(factors)) return write_selection(lowering, coefficient, factors, target, lengths, add);
   Substituted from = substitute_all(lowering, coefficient, factors, target.shape, lengths);
   from.product.is_final = add;  // what is written may be added to
-  if (!from.taken) return write(lowering, std::move(from), target, add);
-  const View term = lower_in_two(lowering, coefficient, factors, *from.taken, target.shape, lengths);
-  const Operand to = target.operand(), made = term.operand();
-  if (add) {
-    lowering.emit({.op = RowOp::Combine}, target.shape, {&to, &to, &made});
-  } else {
-    lowering.emit({.op = RowOp::Scale}, target.shape, {&to, &made});
-  }
+  if (!from.is_chain) return write(lowering, std::move(from), target, add);
+  std::vector<int64_t> left = lengths;
+  const auto shorter = shortened(lowering, factors, target.shape.size(), left);
+  write_product(lowering, coefficient, shorter, target, left, add);
 }
 
 }  // namespace matgrad::plan

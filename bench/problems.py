@@ -20,6 +20,7 @@ from bench import problems_network as network
 from bench import problems_observed as observed
 from bench import problems_process as process
 from bench import problems_quadratic as quadratic
+from bench import problems_selection as selection
 from bench import problems_stack as stack
 from bench import problems_vector as vector
 from bench.peers import Implementation, Work
@@ -325,6 +326,29 @@ STACKS = (
         lambda count, d: Work(flops=5 * count * d**3, read=2 * count * d * d, write=count * d * d),
     ),
 )
+SELECTIONS = (
+    *rows(
+        "embedding, value + gradient",
+        selection.embedding,
+        {"rows": 7, "d": 3, "count": 9},
+        [(size,) for size in sizes_of(rows=(1000, 50_000), d=(16, 64), count=(200, 10_000))],
+        lambda rows, d, count: Work(flops=4 * count * d, read=3 * count * d, write=rows * d),
+    ),
+    *rows(
+        "running sum, value + gradient",
+        selection.running_sum,
+        {"n": 7},
+        [({"n": n},) for n in (100, 100_000)],
+        lambda n: Work(flops=5 * n, read=2 * n, write=n),
+    ),
+    *rows(
+        "trimmed squares, value + gradient",
+        selection.trimmed,
+        {"n": 7},
+        [({"n": n},) for n in (100, 100_000)],
+        lambda n: Work(flops=4 * n, read=2 * n, write=n),
+    ),
+)
 ADAPTERS = (
     *(
         row
@@ -374,6 +398,7 @@ PROBLEMS: tuple[Problem, ...] = (
     *STATISTICS,
     *JACOBIANS,
     *STACKS,
+    *SELECTIONS,
     *ADAPTERS,
     *DERIVING,
 )

@@ -89,6 +89,16 @@ def test_an_index_may_be_an_argument():
     np.testing.assert_array_equal(A[i](A=M, i=2), M[2])
 
 
+def test_an_index_has_no_effect_on_the_precision():
+    x, p = mg.vectors("x p")
+    places = np.array([1, 3, 1])
+    single = np.arange(4.0, dtype=np.float32)
+    assert (x[p] * 2).compile(x, p)(single, places).dtype == np.float32
+    value, gradient = mg.value_and_grad(lambda x: np.sum(x[places] ** 2))(single)
+    assert value.dtype == gradient.dtype == np.float32
+    assert (x[p] * p).compile(x, p)(single, places).dtype == np.float64  # as NumPy promotes
+
+
 def test_the_same_bits_for_any_number_of_threads():
     X = np.random.default_rng(2).standard_normal((3000, 40))
     places = np.random.default_rng(3).integers(0, 3000, 9000)

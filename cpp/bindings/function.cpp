@@ -2,6 +2,8 @@
 #include "bindings/function.h"
 
 #include <algorithm>
+#include <list>
+#include <vector>
 
 #include "bindings/results.h"
 #include "bindings/without_gil.h"
@@ -46,7 +48,14 @@ std::shared_ptr<const plan::Plan> find_plan(const Compiled& compiled, PyObject* 
       [=](size_t k) { return described(arguments[k], item_size); });
 }
 
-/// One call, whose arguments are readable arrays of T, or Python floats.
+/// Whether an argument is an index whose integers a call converts itself.
+bool holds_places(const Compiled& compiled, size_t k, PyObject* argument) {
+  if (!compiled.program.is_index(k) || PyFloat_CheckExact(argument) || !is_exact_array(argument)) return false;
+  const ArrayView view(argument);
+  return view.holds<int64_t>() && view.aligned() && view.c_contiguous();
+}
+
+/// One call, whose arguments are readable arrays of T, Python floats, or integers that are indices.
 template <class T>
 class Call {
  public:
@@ -71,7 +80,8 @@ class Call {
         inputs_[k] = &numbers_[k];
       } else {
         const ArrayView view(arguments_[k]);
-        inputs_[k] = reinterpret_cast<const T*>(view.data());
+        inputs_[k] = holds_places(compiled_, k, arguments_[k]) ? converted_places(view)
+                                                               : reinterpret_cast<const T*>(view.data());
         is_mapped_[k] = view.base() != nullptr && plan_->work >= kKeepGil && is_file_mapping(arguments_[k]);
       }
     }
@@ -114,6 +124,12 @@ class Call {
     outputs_[k] = written ? reinterpret_cast<T*>(ArrayView(written.ptr()).data()) : &scalars_[k];
   }
 
+  /// The integers of an array as numbers.
+  const T* converted_places(const ArrayView& view) {
+    const auto* from = reinterpret_cast<const int64_t*>(view.data());
+    return places_.emplace_back(from, from + view.size()).data();
+  }
+
   bool overlaps_an_input(const ArrayView& out) const {
     for (size_t k = 0; k < compiled_.names.size(); ++k) {
       if (!PyFloat_CheckExact(arguments_[k]) && may_overlap(out, ArrayView(arguments_[k]))) return true;
@@ -133,6 +149,7 @@ class Call {
   plan::Few<T*> outputs_;
   plan::Few<T> scalars_;  ///< results without axes
   plan::Few<py::object> results_, temporaries_;
+  std::list<std::vector<T>> places_{};  ///< indices
 };
 
 /// Whether elements of an array are at their addresses as elements of T.
@@ -151,7 +168,7 @@ template <class T>
 bool readable(const Compiled& compiled, PyObject* const* arguments) {
   bool any = false;
   for (size_t k = 0; k < compiled.names.size(); ++k) {
-    if (PyFloat_CheckExact(arguments[k])) continue;
+    if (PyFloat_CheckExact(arguments[k]) || holds_places(compiled, k, arguments[k])) continue;
     if (!is_plain_array(arguments[k])) return false;
     if (!is_strided<T>(ArrayView(arguments[k]))) return false;
     any = true;
@@ -165,7 +182,7 @@ bool readable(const Compiled& compiled, PyObject* const* arguments) {
 py::list converted(const Compiled& compiled, PyObject* const* arguments) {
   py::tuple names(compiled.names.size()), values(compiled.names.size());
   for (size_t k = 0; k < compiled.names.size(); ++k) {
-    names[k] = compiled.names[k];
+    names[k] = compiled.names[k] + (compiled.program.is_index(k) ? "[]" : "");
     values[k] = py::reinterpret_borrow<py::object>(arguments[k]);
   }
   py::list arrays(py::module_::import("matgrad._validate").attr("as_arrays")(compiled.called, names, values, true));

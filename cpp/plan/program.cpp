@@ -40,6 +40,13 @@ Program::Program(std::vector<Expr> results, std::vector<Expr> symbols, const std
   }
   for (const Expr& symbol : symbols_) {
     if (!symbol->as<Symbol>()) throw std::invalid_argument("an argument of a function must be a symbol");
+    bool is_index = false, is_value = std::ranges::find(results_, symbol) != results_.end();
+    for (const Expr& node : nodes_) {
+      for_each_operand(*node, [&](const Expr& operand) {
+        if (operand == symbol) (node->as<Gather>() ? is_index : is_value) = true;
+      });
+    }
+    is_index_.push_back(is_index && !is_value);
   }
   for (const Expr& node : nodes_) {
     needs_lapack_ |= node->as<Linalg>() != nullptr;

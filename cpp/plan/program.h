@@ -28,6 +28,8 @@ class Program {
   /// Whether an array of that precision is part of an expression.
   template <class T>
   bool contains_array() const;
+  /// Whether nothing but entries of other arrays is selected by an argument: its precision says nothing, then.
+  bool is_index(size_t argument) const { return is_index_[argument]; }
   bool needs_lapack() const { return needs_lapack_; }
 
   /// The plan of the last call; may be null. If its arguments are the wanted ones, it is the plan for them.
@@ -55,6 +57,7 @@ class Program {
   std::vector<expr::Expr> results_, symbols_;
   std::vector<expr::Expr> nodes_;    ///< all that the results are made of, operands first
   std::vector<expr::Expr> checked_;  ///< all that has to have lengths that agree
+  std::vector<bool> is_index_;  ///< of symbols_
   std::vector<expr::Expr> arrays_{};
   std::vector<Constant> constants_{};
   bool needs_lapack_ = false;

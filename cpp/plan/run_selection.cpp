@@ -1,11 +1,17 @@
 // Steps that select entries by index, add up over selected entries, sum cumulatively, or find an order.
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "plan/nest.h"
 #include "plan/rows.h"
 #include "plan/run.h"
 
@@ -24,14 +30,21 @@ int64_t position(T index, int64_t length) {
       (is_integer ? " is out of bounds for an axis of length " + std::to_string(length) : " must be an integer"));
 }
 
-/// The innermost loop of a selection.
+/// Places of an axis that what is added up goes to.
+struct Range {
+  int64_t first = 0, last = std::numeric_limits<int64_t>::max();
+};
+
+/// The innermost loop of a selection; if nothing in it depends on the index, only where that is in the range.
 template <class T>
-void select_row(const Selection& step, const Loop& loop, const Pointers<T>& at) {
+void select_row(const Selection& step, const Loop& loop, const Pointers<T>& at, const Range& range = {}) {
   int64_t fixed = 0;
   bool is_fixed = true;
   for (size_t k = 2; k < size_t(step.operands); ++k) {
     if (loop.strides[k] == 0) {
-      fixed += position(*at[k], step.lengths[k]) * step.steps[k];
+      const int64_t place = position(*at[k], step.lengths[k]);
+      if (place < range.first || place >= range.last) return;
+      fixed += place * step.steps[k];
     } else {
       is_fixed = false;
     }
@@ -87,29 +100,65 @@ void walk(const CumulativeSum& step, const Visit& visit, const Done& done) {
   }
 }
 
-/// Whether a comes before b in ascending order, in which NaN is last.
+/// An entry, as an integer whose order is that of the entries, and where it is.
+template <class Key>
+struct Entry {
+  Key key;
+  Key place;
+};
+
+/// The entries of a row. The sign bit of a positive number is set, all bits of a negative one are flipped; zeros are
+/// equal, and NaN is last.
+template <class Key, class T>
+std::vector<Entry<Key>> entries_of(const Ordering& step, const T* x) {
+  constexpr Key kSign = Key(1) << (8 * sizeof(Key) - 1);
+  std::vector<Entry<Key>> entries(static_cast<size_t>(step.length));
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const T value = x[int64_t(i) * step.x_stride];
+    const Key bits = std::bit_cast<Key>(value + T(0));
+    entries[i] = {std::isnan(value) ? ~Key(0) : (bits & kSign) != 0 ? ~bits : bits | kSign, Key(i)};
+  }
+  return entries;
+}
+
+/// Sorts by keys; equal ones keep their order. Long rows are distributed by one digit after another.
+template <class Key>
+void sort(std::vector<Entry<Key>>& entries) {
+  constexpr size_t kShort = 1024, kDigits = 256;
+  if (entries.size() <= kShort) {
+    std::ranges::stable_sort(entries, {}, &Entry<Key>::key);
+    return;
+  }
+  std::vector<Entry<Key>> sorted(entries.size());
+  for (size_t shift = 0; shift < 8 * sizeof(Key); shift += 8) {
+    std::array<size_t, kDigits> begins{};
+    for (const auto& entry : entries) ++begins[entry.key >> shift & (kDigits - 1)];
+    if (std::ranges::find(begins, entries.size()) != begins.end()) continue;
+    std::exclusive_scan(begins.begin(), begins.end(), begins.begin(), size_t(0));
+    for (const auto& entry : entries) sorted[begins[entry.key >> shift & (kDigits - 1)]++] = entry;
+    entries.swap(sorted);
+  }
+}
+
 template <class T>
-bool is_before(T a, T b) {
-  return a < b || (std::isnan(b) && !std::isnan(a));
+void sort_row(const Ordering& step, const Pointers<T>& at) {
+  auto entries = entries_of<std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>>(step, at[1]);
+  sort(entries);
+  for (int64_t i = 0; i < step.length; ++i) at[0][i * step.result_stride] = T(entries[size_t(i)].place);
 }
 
 template <class T>
 void order_row(const Ordering& step, const Pointers<T>& at) {
-  std::vector<T> x(static_cast<size_t>(step.length));
-  for (int64_t i = 0; i < step.length; ++i) x[size_t(i)] = at[1][i * step.x_stride];
-  if (step.order == expr::Reduction::ArgSort) {
-    std::vector<int64_t> order(x.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return is_before(x[size_t(a)], x[size_t(b)]); });
-    for (int64_t i = 0; i < step.length; ++i) at[0][i * step.result_stride] = T(order[size_t(i)]);
-    return;
-  }
+  if (step.order == expr::Reduction::ArgSort) return sort_row(step, at);
+  const T* const x = at[1];
   const bool is_largest = step.order == expr::Reduction::ArgMax;
-  size_t best = 0;
-  for (size_t i = 1; i < x.size() && !std::isnan(x[best]); ++i) {
-    if (std::isnan(x[i]) || (is_largest ? x[i] > x[best] : x[i] < x[best])) best = i;
+  T best = x[0];
+  int64_t place = 0;
+  for (int64_t i = 1; i < step.length && !std::isnan(best); ++i) {
+    const T value = x[i * step.x_stride];
+    if (std::isnan(value) || (is_largest ? value > best : value < best)) best = value, place = i;
   }
-  at[0][0] = T(best);
+  at[0][0] = T(place);
 }
 
 }  // namespace
@@ -128,6 +177,17 @@ void run(const Selection& step, const Pointers<T>& at) {
   bool is_parallel = !step.adds || outer.strides[0] != 0;  // what is added to must differ from row to row
   for (size_t k = 2; k < size_t(step.operands); ++k) is_parallel &= !step.adds || outer.strides[k] == 0;
   const size_t depth = step.nest.size() - 1;
+  const Loop& last = step.nest.back();
+  constexpr int64_t kRanges = 4;  // of which each goes through all indices
+  if (step.adds && !is_parallel && step.operands == 3 && last.strides[2] == 0 && last.length >= kLeastTiled &&
+      iterations(step.nest, step.nest.size()) >= kRanges * kElementsPerChunk) {
+    const int64_t places = (step.lengths[2] + kRanges - 1) / kRanges;
+    return threads::parallel_for(kRanges, [&](int64_t chunk) {
+      const Range range{chunk * places, (chunk + 1) * places};
+      for_each_position<T>(step.nest, depth, 1, false, at,
+                           [&](const Pointers<T>& row) { select_row(step, last, row, range); });
+    });
+  }
   if (!step.adds || !is_parallel) {
     return for_each_position<T>(step.nest, depth, step.nest.back().length, is_parallel, at,
                                 [&](const Pointers<T>& row) { select_row(step, step.nest.back(), row); });

@@ -63,16 +63,18 @@ def as_arrays(
     """
     Return the operands as aligned, native arrays of their common precision, with unit stride along the last axis.
 
-    If `strided`, strides may be any number of elements. A name that ends in "?" may be None. Raises TypeError naming
-    the function and the argument.
+    If `strided`, strides may be any number of elements. What has a name that ends in "?" may be None; what has one that
+    ends in "[]" is an index, whose own precision doesn't matter. Raises TypeError naming the function and the argument.
     """
     arrays = [
-        None if value is None and name.endswith("?") else as_float_array(function, name.rstrip("?"), value)
+        None if value is None and name.endswith("?") else as_float_array(function, name.rstrip("?[]"), value)
         for name, value in zip(names, values, strict=True)
     ]
-    dtype = np.result_type(*(array.dtype for array in arrays if array is not None)).newbyteorder("=")
+    given = [(name, array.dtype) for name, array in zip(names, arrays, strict=True) if array is not None]
+    values_alone = [dtype for name, dtype in given if not name.endswith("[]")]
+    dtype = np.result_type(*(values_alone or [dtype for _, dtype in given])).newbyteorder("=")
     return tuple(
-        None if array is None else _converted(function, name.rstrip("?"), array, dtype, strided)
+        None if array is None else _converted(function, name.rstrip("?[]"), array, dtype, strided)
         for name, array in zip(names, arrays, strict=True)
     )
 

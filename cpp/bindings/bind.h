@@ -14,5 +14,6 @@ void bind_function(pybind11::module_& module);
 void bind_map(pybind11::module_& module);
 void bind_pickle(pybind11::module_& module);
 void bind_structure(pybind11::module_& module);
+void bind_xla(pybind11::module_& module);
 
 }  // namespace matgrad::bindings

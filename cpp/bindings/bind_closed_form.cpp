@@ -309,9 +309,19 @@ py::tuple converted(const ClosedForm& form, PyObject* const* operands) {
   return py::module_::import("matgrad._validate").attr("as_arrays")(form.name, names, values);
 }
 
+/// The result as an expression, or as several; None if all operands are arrays.
+py::object of_expressions(const ClosedForm& form, PyObject* const* operands, const Extras& extras, PyObject* out) {
+  py::tuple values(form.signature.inputs.size()), numbers(form.number ? 1 : 0);
+  for (size_t k = 0; k < values.size(); ++k) values[k] = py::reinterpret_borrow<py::object>(operands[k]);
+  if (form.number) numbers[0] = extras.number;
+  const auto module = py::module_::import("matgrad.closed_form._definitions");
+  return module.attr("of_expressions")(form.name, values, numbers, py::handle(out));
+}
+
 py::object dispatch(const ClosedForm& form, PyObject* const* operands, const Extras& extras, PyObject* out) {
   if (readable<double>(form, operands)) return Call<double>(form, operands).run(extras, out);
   if (readable<float>(form, operands)) return Call<float>(form, operands).run(extras, out);
+  if (py::object known = of_expressions(form, operands, extras, out); !known.is_none()) return known;
   py::tuple arrays = converted(form, operands);
   PyObject* const* items = PySequence_Fast_ITEMS(arrays.ptr());
   if (readable<double>(form, items)) return Call<double>(form, items).run(extras, out);

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   matgrad::bindings::bind_pickle(module);
   matgrad::bindings::bind_structure(module);
   matgrad::bindings::bind_function(module);
+  matgrad::bindings::bind_xla(module);
 }

@@ -59,7 +59,10 @@ Program::Program(std::vector<Expr> results, std::vector<Expr> symbols, const std
       constant.widened.assign(f32->begin(), f32->end());
       constant.f64 = constant.widened.data();
     } else {
-      constant.f64 = std::get<std::vector<double>>(array->values).data();
+      const auto& f64 = std::get<std::vector<double>>(array->values);
+      constant.f64 = f64.data();
+      constant.rounded.assign(f64.begin(), f64.end());
+      constant.f32 = constant.rounded.data();
     }
   }
 }

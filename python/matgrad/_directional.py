@@ -69,9 +69,9 @@ def _jvp(fun: Function, has_aux: bool = False) -> Function:
         returned, aux = pair("jvp", called(fun, primals), has_aux)
         values = expressions("jvp", returned)
         ys = leaves(values)
-        us = [_symbol_like(y) for y in ys]
-        adjoints = diff(_inner("jvp", us, ys), leaves(primals))
-        along = _inner("jvp", adjoints, leaves(tangents))
+        us = [symbol_like(fresh_name("cotangent"), y) for y in ys]
+        adjoints = diff(inner("jvp", us, ys), leaves(primals))
+        along = inner("jvp", adjoints, leaves(tangents))
         own = {name: node for name, node in along._symbols.items() if name not in {u.name for u in us}}
         found = iter(diff(along, us))  # it is linear in each u
         tangent = mapped(lambda _: Output(Expr(next(found)._node, own)), values)
@@ -150,7 +150,7 @@ def _pullback(fun: Function, has_aux: bool = False) -> Function:
         *primals, u = args
         returned, _ = pair("vjp", called(fun, tuple(primals)), has_aux)
         ys = leaves(expressions("vjp", returned))
-        return derivatives(_inner("vjp", leaves(u), ys), tuple(primals), like=True)
+        return derivatives(inner("vjp", leaves(u), ys), tuple(primals), like=True)
 
     return transform("vjp", fun, program, None, (_pullback, fun, has_aux))
 
@@ -199,7 +199,7 @@ def _hvp(fun: Function) -> Function:
     def program(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         primals, direction = _halves(args)
         y = one_element("hvp", expression("hvp", called(fun, primals)))
-        along = _inner("hvp", diff(y, leaves(primals)), leaves(direction))
+        along = inner("hvp", diff(y, leaves(primals)), leaves(direction))
         return derivatives(along, primals, like=True)
 
     return transform("hvp", fun, program, None, (_hvp, fun))
@@ -221,7 +221,7 @@ def _cached(make: Callable[[Function], Function], fun: Function) -> Function:
         return make(fun)
 
 
-def _inner(name: str, a: Sequence[Expr], b: Sequence[Expr]) -> Expr:
+def inner(name: str, a: Sequence[Expr], b: Sequence[Expr]) -> Expr:
     """Return Σ a ⊙ b over several arrays."""
     products = []
     for x, y in zip(a, b, strict=True):
@@ -232,9 +232,8 @@ def _inner(name: str, a: Sequence[Expr], b: Sequence[Expr]) -> Expr:
     return functools.reduce(operator.add, products, as_expr(name, 0.0)) if len(products) != 1 else products[0]
 
 
-def _symbol_like(y: Expr) -> Expr:
-    """Return a symbol that no other is called like, of the shape of an expression."""
-    name = fresh_name("cotangent")
+def symbol_like(name: str, y: Expr) -> Expr:
+    """Return a symbol of the shape of an expression."""
     node = _core.symbol(name, y._node.shape, False)
     return Expr(node, {name: node})
 

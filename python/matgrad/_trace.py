@@ -89,26 +89,13 @@ class Tracer:
         leaves, structure = self._leaves(args, kwargs)
         if any(isinstance(leaf.value, Expr) for leaf in leaves):
             return self._nested(leaves, structure)
-        if not self.dispatcher._is_current():
-            self._traces.clear()
         leaves = [self._checked(leaf) for leaf in leaves]
-        key = (structure, *(kind_of(leaf) for leaf in leaves))
-        mode = self._modes.get(key)
-        trace = None if mode is None else self._traces.get((mode, key, *details_of(leaves, mode)))
         try:
-            if trace is None:
-                mode, trace = self._remembered(leaves, structure, mode, key)
-            assert mode is not None
+            mode, trace = self._known_or_new(leaves, structure)
             try:
                 results, is_exact = _evaluate(trace, leaves)
             except ValueError as error:
-                renamed = type(error)(str(error).replace("Function:", f"{self.name}:", 1))
-                if mode.fixed_lengths:
-                    raise renamed from None
-                try:  # what lengths are decides what some functions do, such as the diagonal of an oblong matrix
-                    mode, trace = self._remembered(leaves, structure, mode._replace(fixed_lengths=True), key)
-                except Exception:
-                    raise renamed from None
+                mode, trace = self._for_these_lengths(leaves, structure, mode, error)
                 results, is_exact = _evaluate(trace, leaves)
         except CapturedSymbol:
             return self._nested(leaves, structure)
@@ -117,16 +104,16 @@ class Tracer:
         outputs = (results[o] if isinstance(o, int) else o[0] for o in trace.outputs)
         return unflatten(trace.structure, outputs)
 
-    def _remembered(
-        self, leaves: list[Leaf], structure: Structure, mode: Mode | None, key: Hashable
-    ) -> tuple[Mode, Trace]:
-        """Trace, and keep the trace for arguments of this kind."""
-        mode, trace = self._trace(leaves, structure, mode)
-        if len(self._traces) == _MOST_TRACES:
-            self._traces.pop(next(iter(self._traces)))
-        self._modes[key] = mode
-        self._traces[mode, key, *details_of(leaves, mode)] = trace
-        return mode, trace
+    def trace(self, *args: Any) -> Trace:
+        """Return what computes the function, whose results are arrays, for arrays like these."""
+        leaves, structure = self._leaves(args, {})
+        leaves = [self._checked(leaf) for leaf in leaves]
+        mode, trace = self._known_or_new(leaves, structure)
+        try:
+            trace.function._plan([(np.shape(x), None) for x in _inputs(trace, leaves)])
+        except ValueError as error:
+            mode, trace = self._for_these_lengths(leaves, structure, mode, error)
+        return trace
 
     def formula(self, *args: Any, **kwargs: Any) -> Any:
         """Return the program's result as expressions of symbols named after the parameters."""
@@ -182,6 +169,47 @@ class Tracer:
         )
 
     # --- Tracing ---
+
+    def _known_or_new(self, leaves: list[Leaf], structure: Structure) -> tuple[Mode, Trace]:
+        """Return a trace for arguments of this kind."""
+        if not self.dispatcher._is_current():
+            self._traces.clear()
+        key = (structure, *(kind_of(leaf) for leaf in leaves))
+        mode = self._modes.get(key)
+        trace = None if mode is None else self._traces.get((mode, key, *details_of(leaves, mode)))
+        if mode is None or trace is None:
+            return self._remembered(leaves, structure, mode, key)
+        return mode, trace
+
+    def _for_these_lengths(
+        self, leaves: list[Leaf], structure: Structure, mode: Mode, error: ValueError
+    ) -> tuple[Mode, Trace]:
+        """
+        Trace where the general trace raised an error, which is raised if this does.
+
+        What lengths are decides what some functions do, such as the diagonal of an oblong matrix.
+        """
+        renamed = type(error)(str(error).replace("Function:", f"{self.name}:", 1))
+        if mode.fixed_lengths:
+            raise renamed from None
+        key = (structure, *(kind_of(leaf) for leaf in leaves))
+        try:
+            return self._remembered(leaves, structure, mode._replace(fixed_lengths=True), key)
+        except CapturedSymbol:
+            raise
+        except Exception:
+            raise renamed from None
+
+    def _remembered(
+        self, leaves: list[Leaf], structure: Structure, mode: Mode | None, key: Hashable
+    ) -> tuple[Mode, Trace]:
+        """Trace, and keep the trace for arguments of this kind."""
+        mode, trace = self._trace(leaves, structure, mode)
+        if len(self._traces) == _MOST_TRACES:
+            self._traces.pop(next(iter(self._traces)))
+        self._modes[key] = mode
+        self._traces[mode, key, *details_of(leaves, mode)] = trace
+        return mode, trace
 
     def _trace(self, leaves: list[Leaf], structure: Structure, known: Mode | None) -> tuple[Mode, Trace]:
         error, error_is_final = None, False
@@ -321,10 +349,14 @@ def _function(
     return structured_function(results, symbols, names, checked)
 
 
+def _inputs(trace: Trace, leaves: list[Leaf]) -> list[Any]:
+    """Return the inputs of the compiled function."""
+    return [leaves[k].value if isinstance(k, int) else k[0] for k in trace.inputs]
+
+
 def _evaluate(trace: Trace, leaves: list[Leaf]) -> tuple[list[Any], bool]:
     """Return the results, in the precision that they must have, and whether they had it."""
-    inputs = (leaves[k].value if isinstance(k, int) else k[0] for k in trace.inputs)
-    returned = trace.function(*inputs)
+    returned = trace.function(*_inputs(trace, leaves))
     results = [*returned] if isinstance(returned, tuple) else [returned]
     is_exact = True
     for k, like in enumerate(trace.results):

@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import dask, scipy, sklearn
+    from . import dask, jax, scipy, sklearn, torch
 
-__all__ = ["dask", "scipy", "sklearn"]
+__all__ = ["dask", "jax", "scipy", "sklearn", "torch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -372,6 +372,14 @@ ADAPTERS = (
             for n in (10, 100)
         )
     ),
+    *(
+        Problem(title, build, {"n": n}, {"n": 3}, (TIE, WithinOther(label, seconds=seconds)))
+        for title, build, label, seconds in (
+            ("PyTorch adapter, quadratic form", interop.torch_function, "torch.function", 15e-6),
+            ("JAX adapter, quadratic form", interop.jax_function, "jit, jax.function", 10e-6),
+        )
+        for n in (4, 100)
+    ),
 )
 DERIVING = (
     Problem(

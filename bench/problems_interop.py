@@ -11,7 +11,20 @@ import numpy as np
 from scipy.optimize import rosen, rosen_der
 
 import matgrad as mg
-from bench.peers import Implementation, anp, autograd, by_autograd, by_jax, by_numpy, compiled, jax, jnp, transformed
+from bench.peers import (
+    Implementation,
+    anp,
+    autograd,
+    by_autograd,
+    by_jax,
+    by_numpy,
+    by_torch,
+    compiled,
+    jax,
+    jnp,
+    torch,
+    transformed,
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,34 @@ def drop_in(loss: Loss) -> Callable[..., Iterator[Implementation]]:
             yield by_autograd("value_and_grad", autograd.value_and_grad(loss.of(anp), last), *arrays.values())
 
     return value_and_gradient
+
+
+def torch_function(n: int, dtype: str = "float64") -> Iterator[Implementation]:
+    """xᵀA x, on tensors."""
+    yield from quadratic_forms(n, dtype)
+    if torch:
+        row = by_torch("torch.function", mg.interop.torch.function(lambda A, x: x @ A @ x), *random_form(n, dtype))
+        yield transformed(row.label, row.call, *row.arguments)
+        yield by_torch("by hand", lambda A, x: x @ A @ x, *random_form(n, dtype))
+
+
+def jax_function(n: int, dtype: str = "float64") -> Iterator[Implementation]:
+    """xᵀA x, on JAX arrays, compiled by JAX."""
+    yield from quadratic_forms(n, dtype)
+    if jax:
+        row = by_jax("jax.function", mg.interop.jax.function(lambda A, x: x @ A @ x), *random_form(n, dtype))
+        yield transformed(row.label, row.call, *row.arguments)
+        yield by_jax("by hand", lambda A, x: x @ A @ x, *random_form(n, dtype))
+
+
+def random_form(n: int, dtype: str) -> list[np.ndarray]:
+    return list(LOSSES[0].operands(n, dtype).values())
+
+
+def quadratic_forms(n: int, dtype: str) -> Iterator[Implementation]:
+    A, x = mg.matrix("A"), mg.vector("x")
+    yield compiled(x @ A @ x, [A, x], *random_form(n, dtype))
+    yield by_numpy("by hand", lambda A, x: A.dot(x).dot(x), *random_form(n, dtype))
 
 
 def scipy_vector(n: int) -> Iterator[Implementation]:

@@ -182,7 +182,7 @@ xla::Error* handle_xla_call(xla::CallFrame* frame) {
     return error(*frame, invalid_argument, problem.what());
   } catch (const std::invalid_argument& problem) {
     return error(*frame, invalid_argument, problem.what());
-  } catch (const plan::SingularMatrix& problem) {
+  } catch (const plan::LinalgError& problem) {
     return error(*frame, invalid_argument, problem.what());
   } catch (const std::exception& problem) {
     return error(*frame, internal, problem.what());

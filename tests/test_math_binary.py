@@ -23,9 +23,20 @@ BOUNDS = {
     "greater_equal": 0,
     "equal": 0,
     "not_equal": 0,
+    "copysign": 0,
+    "xlogy": 1.8,
+    "xlog1py": 1.8,
+}
+REFERENCES = {  # those that NumPy doesn't have
+    "xlogy": lambda x, y: np.where((x == 0) & ~np.isnan(y), 0, x * np.log(y)),
+    "xlog1py": lambda x, y: np.where((x == 0) & ~np.isnan(y), 0, x * np.log1p(y)),
 }
 DTYPES = {"float32": (np.float32, np.float64), "float64": (np.float64, np.longdouble)}
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1e30, -1e30, 1e-30, 2.5]
+
+
+def reference(name):
+    return REFERENCES.get(name) or getattr(np, name)
 
 
 def points(name, dtype):
@@ -59,7 +70,7 @@ def measure(name, dtype, wide):
     """The greatest error in ULP and where; wrong NaN, infinity or sign of zero counts as infinite."""
     x, y = points(name, dtype)
     got = _core.map2(name, x, y)
-    exact = np.asarray(getattr(np, name)(x.astype(wide), y.astype(wide)), wide)
+    exact = np.asarray(reference(name)(x.astype(wide), y.astype(wide)), wide)
     rounded = exact.astype(dtype)
     unit = np.spacing(np.abs(rounded))
     if name == "logaddexp":
@@ -98,7 +109,7 @@ def test_error_is_within_the_stated_bound(measured, dtype):
 def test_special_values_are_numpys(name, dtype):
     x, y = np.array(list(itertools.product(SPECIAL, SPECIAL)), dtype).T.copy()
     with np.errstate(all="ignore"):
-        expected = getattr(np, name)(x, y).astype(dtype)
+        expected = reference(name)(x, y).astype(dtype)
     got = _core.map2(name, x, y)
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(got[~finite], expected[~finite])

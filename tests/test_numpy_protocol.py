@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -43,24 +44,24 @@ COMPOSED = """
 """
 UNARY = {
     "x": """absolute fabs negative positive conjugate square exp exp2 expm1 cbrt sin cos tan sinh cosh tanh arcsinh
-        arctan sign floor ceil rint trunc logical_not deg2rad rad2deg degrees radians reciprocal""",
+        arctan sign floor ceil rint trunc logical_not deg2rad rad2deg degrees radians reciprocal sinc i0 fix signbit
+        isnan isfinite isinf isposinf isneginf real_if_close imag angle nan_to_num""",
     "p": "log log2 log10 log1p sqrt arcsin arccos arctanh",
     "q": "arccosh",
 }
 BINARY = {
     "x p": """add subtract multiply divide maximum minimum arctan2 hypot logaddexp logaddexp2 greater greater_equal less
-        less_equal equal not_equal logical_and logical_or logical_xor""",
+        less_equal equal not_equal logical_and logical_or logical_xor floor_divide remainder fmod copysign heaviside
+        fmax fmin""",
     "p x": "power float_power",
 }
 CASES = [
     *map(str.strip, COMPOSED.split(";")),
     *(f"np.{name}({v})" for v, names in UNARY.items() for name in names.split()),
     *(f"np.{name}({vs.replace(' ', ', ')})" for vs, names in BINARY.items() for name in names.split()),
-    *(
-        f"np.{name}.outer(x, p)"
-        for name in ["add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "less", "equal"]
-    ),
-    *(f"np.{name}.reduce(A)" for name in ["add", "multiply", "maximum", "minimum"]),
+    *(f"np.{name}.outer(x, p)" for name in BINARY["x p"].split()),
+    *(f"np.{name}.reduce(A)" for name in ["add", "multiply", "maximum", "minimum", "logaddexp"]),
+    *(f"np.{name}.reduce(A > 0)" for name in ["logical_and", "logical_or"]),
     *(f"np.{name}.reduce(T, axis=(0, 2), keepdims=True)" for name in ["add", "multiply", "maximum", "minimum"]),
     *(
         f"np.{name}({a})"
@@ -83,6 +84,12 @@ A + x; A * R; A - R; s * A; A / s; x ** 2; x ** 3; p ** 0.5; p ** -1.5; 2 ** x; 
 A @ B; A @ x; x @ B; x @ x; T @ B; T @ x; x @ G; G @ G; G[0] @ G; C @ G; np.matmul(T, S); CONSTANT @ B
 A @ CONSTANT; CONSTANT * x; CONSTANT + A; A - CONSTANT; CONSTANT / q; CONSTANT > x
 CONSTANT.reshape(2, 2) @ B.T[:, :2].T
+np.float_power.outer(p, x); np.divmod(x, p)[0]; np.divmod(x, p)[1]; divmod(x, p)[1]; divmod(2.5, p)[0]
+x // p; x % p; 7.5 % p; 2 // q
+np.divmod.outer(x, p)[0]; np.ldexp(x, np.array([1, -2, 0, 60])); np.ldexp.outer(x, np.array([3, -1]))
+np.bitwise_and.outer(x > 0, p < 0.5); np.bitwise_or.outer(x > 0, p < 0.5); np.bitwise_xor.outer(x > 0, p < 0.5)
+np.logaddexp.reduce(T, axis=(0, 2), keepdims=True); np.angle(x, deg=True); np.nan_to_num(x, nan=1.0)
+x.real; x.imag; x.conj(); np.conj(x); x.conjugate()
 np.bitwise_and(x > 0, p < 0.5); np.bitwise_or(x > 0, p < 0.5); np.bitwise_xor(x > 0, p < 0.5); np.invert(x > 0)
 np.power.outer(p, x); (x > 0) & (p < 0.5); (x > 0) | (p < 0.5) ^ (x < 0)
 ~(x > 0); (x > 0) * A; (x != 0)
@@ -233,6 +240,51 @@ def test_what_is_masked_may_be_infinite():
     np.testing.assert_equal(np.tril(X)(X=np.array([[1.0, np.inf], [3.0, 2.0]])), [[1.0, 0.0], [3.0, 2.0]])
     np.testing.assert_equal(np.triu(np.diag(np.diag(X)))(X=array), [[1.0, 0.0], [0.0, 2.0]])
     np.testing.assert_equal(np.where(np.eye(2), X, 0)(X=array), [[1.0, 0.0], [0.0, 2.0]])
+
+
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.5, -7.5, np.inf, -np.inf, np.nan])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["isnan", "isfinite", "isinf", "isposinf", "isneginf", "signbit", "nan_to_num", "angle", "sinc"],
+        *["heaviside", "fmax", "fmin", "floor_divide", "remainder", "fmod", "copysign"],
+    ],
+)
+def test_zeros_infinities_and_nan_are_numpys(name, dtype):
+    function = getattr(np, name)
+    arity = 1 if not isinstance(function, np.ufunc) else function.nin
+    arrays = [np.array(a, dtype) for a in zip(*itertools.product(SPECIAL, repeat=arity), strict=True)]
+    x, y = mg.vectors("x y")
+    with np.errstate(all="ignore"):
+        expected = function(*arrays)
+    arguments = [x, y][:arity]
+    limits = np.finfo(dtype)
+    more = {"posinf": limits.max, "neginf": limits.min} if name == "nan_to_num" else {}
+    value = function(*arguments, **more).compile(*arguments)(*arrays)
+    np.testing.assert_allclose(value, expected.astype(dtype), rtol=4 * limits.eps, atol=limits.eps)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("np.frexp(x)", r"numpy\.frexp of"),
+        ("np.nextafter(x, p)", r"numpy\.nextafter of"),
+        ("np.spacing(x)", r"numpy\.spacing of"),
+        ("np.subtract.reduce(A)", r"numpy\.subtract\.reduce of"),
+        ("np.maximum.accumulate(A)", r"numpy\.maximum\.accumulate of"),
+        ("np.add.reduce(A, where=A > 0)", r"numpy\.add\.reduce of an expression: the argument where is"),
+        ("np.add.reduce(A, initial=1.0)", r"numpy\.add\.reduce of an expression: the argument initial is"),
+        ("np.exp(x, where=CONSTANT > 0)", r"numpy\.exp of an expression: the argument where is"),
+        ("np.interp(x, CONSTANT, CONSTANT)", r"numpy\.interp of"),
+    ],
+)
+def test_what_is_not_supported_is_named(call, message):
+    symbols = {name: symbol(name, np.shape(array)) for name, array in ARRAYS.items()}
+    with pytest.raises(NotImplementedError, match=message):
+        evaluated(call, symbols)
 
 
 def test_every_function_of_the_tables_is_tested():

@@ -1,16 +1,19 @@
 // Expressions as Python sees them: the class Node, and NumPy's functions, derivatives and printed forms of nodes.
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/constant.h"
+#include "bindings/special.h"
 #include "bindings/with_lengths.h"
 #include "expr/diff.h"
 #include "expr/numpy_api.h"
 #include "expr/print.h"
+#include "expr/special.h"
 
 namespace matgrad::bindings {
 namespace {
@@ -129,7 +132,12 @@ void bind_numpy(py::module_& module) {
   module.def("kron", &numpy_api::kron, py::arg("a"), py::arg("b"));
   module.def(
       "elementwise",
-      [](const std::string& name, const std::vector<Expr>& operands) { return numpy_api::elementwise(name, operands); },
+      [](const std::string& name, const std::vector<Expr>& operands) {
+        const bool has_values =
+            std::ranges::all_of(operands, [](const Expr& e) { return expr::as_full(e).has_value(); });
+        if (has_values && !expr::has_value(expr::op(name))) load_special_functions();
+        return numpy_api::elementwise(name, operands);
+      },
       py::arg("name"), py::arg("operands"));
   module.def("elementwise_names", [] {
     py::dict arities;
@@ -208,6 +216,8 @@ void bind_expr(py::module_& module) {
       if (thrown) std::rethrow_exception(thrown);
     } catch (const expr::ShapeError& error) {
       py::set_error(PyExc_ValueError, error.what());
+    } catch (const expr::NotDifferentiable& error) {
+      py::set_error(PyExc_NotImplementedError, error.what());
     }
   });
   bind_node(module);

@@ -9,6 +9,7 @@
 #include "bindings/function.h"
 #include "bindings/lapack.h"
 #include "bindings/results.h"
+#include "bindings/special.h"
 #include "plan/call.h"
 #include "plan/describe.h"
 
@@ -103,6 +104,7 @@ PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* keywords) {
       throw py::value_error(std::string(kFunction) + ": a single result is wanted but there are several");
     }
     if (compiled->program.needs_lapack()) load_lapack();
+    if (compiled->program.needs_special_functions()) load_special_functions();
     py::object self = py::reinterpret_steal<py::object>(type->tp_alloc(type, 0));
     if (!self) throw py::error_already_set();
     auto* function = reinterpret_cast<FunctionObject*>(self.ptr());

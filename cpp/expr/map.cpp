@@ -4,6 +4,7 @@
 
 #include "expr/linalg_op.h"
 #include "expr/product.h"
+#include "expr/special.h"
 
 namespace matgrad::expr {
 namespace {
@@ -104,10 +105,10 @@ Expr map(const Op& op, std::vector<Expr> operands) {
   for (Expr& operand : operands) {
     if (const auto value = as_full(operand)) operand = full(*value, lengths);
   }
-  double values[3] = {0, 0, 0};
-  if (std::ranges::all_of(operands, [](const Expr& e) { return as_full(e).has_value(); })) {
+  if (has_value(op) && std::ranges::all_of(operands, [](const Expr& e) { return as_full(e).has_value(); })) {
+    double values[3] = {0, 0, 0};
     for (size_t k = 0; k < operands.size(); ++k) values[k] = *as_full(operands[k]);
-    return full(op.value(values[0], values[1], values[2]), std::move(lengths));
+    return full(with_value(op, [&](auto f) { return f(values[0], values[1], values[2]); }), std::move(lengths));
   }
   if (auto view = view_of_map(op, operands)) return *view;
   const Expr& x = operands[0];

@@ -35,7 +35,7 @@ bool is_enclosed(std::string_view text) {
 
 /// How tightly what an operation's form says is bound.
 Code::Binding binding_of(std::string_view form) {
-  if (form.starts_with("np.") || is_enclosed(form)) return Code::Atom;
+  if (form.starts_with("np.") || form.starts_with("scipy.") || is_enclosed(form)) return Code::Atom;
   if (form.find("**") != std::string_view::npos) return Code::Power;
   return form.find(" / ") != std::string_view::npos ? Code::Times : Code::Sum;
 }

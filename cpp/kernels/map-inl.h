@@ -114,6 +114,9 @@ constexpr MapFunction<T> kMapFunctions[] = {
     {"rint", map<T, rint<T>>},
     {"trunc", map<T, trunc<T>>},
     {"logical_not", map<T, logical_not<T>>},
+    {"logit", map<T, logit<T>>},
+    {"entr", map<T, entr<T>>},
+    {"sinc", map<T, sinc<T>>},
 };
 
 template <class T>
@@ -128,6 +131,9 @@ constexpr BinaryFunction<T> kBinaryFunctions[] = {
     {"greater_equal", map2<T, greater_equal<T>>},
     {"equal", map2<T, equal<T>>},
     {"not_equal", map2<T, not_equal<T>>},
+    {"copysign", map2<T, copysign<T>>},
+    {"xlogy", map2<T, xlogy<T>>},
+    {"xlog1py", map2<T, xlog1py<T>>},
 };
 // clang-format on
 

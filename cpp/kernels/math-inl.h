@@ -23,5 +23,49 @@ MATGRAD_INLINE Vec<T> softplus(Vec<T> x) {
   return select<T>(x > T(0), x, Vec<T>{}) + log1p<T>(exp<T>(-abs<T>(x)));
 }
 
+/// log(x/(1 − x)), which near its zero is 2 arctanh(2x − 1); 2x − 1 is exact there.
+template <class T>
+MATGRAD_INLINE Vec<T> logit(Vec<T> x) {
+  const Vec<T> centered = (x + x) - T(1);
+  return select<T>(abs<T>(centered) < T(0.5), T(2) * arctanh<T>(centered), log<T>(x / (T(1) - x)));
+}
+
+/// x f(y), and 0 for x = 0 but where y is NaN.
+template <class T>
+MATGRAD_INLINE Vec<T> times_log(Vec<T> x, Vec<T> y, Vec<T> log_y) {
+  return select<T>((x == T(0)) & (y == y), Vec<T>{}, x * log_y);
+}
+template <class T>
+MATGRAD_INLINE Vec<T> xlogy(Vec<T> x, Vec<T> y) {
+  return times_log<T>(x, y, log<T>(y));
+}
+template <class T>
+MATGRAD_INLINE Vec<T> xlog1py(Vec<T> x, Vec<T> y) {
+  return times_log<T>(x, y, log1p<T>(y));
+}
+
+/// −x log x, 0 for x = 0, and −∞ for x < 0.
+template <class T>
+MATGRAD_INLINE Vec<T> entr(Vec<T> x) {
+  const Vec<T> value = select<T>(x == T(0), Vec<T>{}, -x * log<T>(x));
+  return select<T>(x < T(0), broadcast(-Format<T>::kInfinity), value);
+}
+
+/// sin(πx)/(πx): for x = n + f, n being the nearest integer, sin(πx) = (−1)ⁿ sin(πf), and f is exact.
+template <class T>
+MATGRAD_INLINE Vec<T> sinc(Vec<T> x) {
+  constexpr T pi = T(3.14159265358979323846);
+  const Vec<T> nearest = rint<T>(x), half = T(0.5) * nearest;
+  const Vec<T> sine = sin<T>(pi * (x - nearest));
+  const Vec<T> value = select<T>(half == rint<T>(half), sine, -sine) / (pi * x);
+  return select<T>(x == T(0), broadcast(T(1)), value);
+}
+
+/// |x| with the sign of y, also of zero.
+template <class T>
+MATGRAD_INLINE Vec<T> copysign(Vec<T> x, Vec<T> y) {
+  return with_sign<T>(abs<T>(x), y);
+}
+
 }  // namespace
 }  // namespace matgrad::kernels::MATGRAD_ISA

@@ -56,6 +56,9 @@ struct CostOf {
       case RowOp::Multiply:
         flops = 1 + scaling(step.a);
         break;
+      case RowOp::Map:
+        flops = step.kernel == kNoKernel ? double(kFlopsOfValue) : 1;
+        break;
       default:
         break;
     }

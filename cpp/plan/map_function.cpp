@@ -5,7 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "expr/special.h"
 #include "kernels/dispatch.h"
+#include "plan/step.h"
 
 namespace matgrad::plan {
 
@@ -15,11 +17,15 @@ int find_kernel(const expr::Op& op) {
     for (int64_t k = 0; k < count; ++k) {
       if (std::string_view(rows[k].name) == op.name) return int(k);
     }
-    throw std::logic_error("no kernel computes " + std::string(op.name));
+    if (expr::has_value(op)) return kNoKernel;
+    throw std::invalid_argument("the values of " + std::string(op.name) + " have to be supplied (expr/special.h)");
   };
   if (op.arity == 1) return find(map.functions, map.count);
   if (op.arity == 2) return find(map.binary, map.binary_count);
-  return 0;  // where is the only one of three operands
+  struct {
+    const char* name;
+  } const where[] = {{"where"}};
+  return find(where, 1);
 }
 
 }  // namespace matgrad::plan

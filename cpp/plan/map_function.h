@@ -5,8 +5,8 @@
 
 namespace matgrad::plan {
 
-/// The row of an elementwise function in the kernels' table of that many operands. Throws std::logic_error if there is
-/// none.
+/// The row of an elementwise function in the kernels' table of that many operands; kNoKernel if it is to be computed by
+/// its value, element by element. Throws std::invalid_argument if there is neither.
 int find_kernel(const expr::Op& op);
 
 }  // namespace matgrad::plan

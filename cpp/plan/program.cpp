@@ -5,6 +5,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "expr/special.h"
 #include "plan/describe.h"
 #include "plan/lower.h"
 #include "plan/pages.h"
@@ -75,6 +76,13 @@ bool Program::contains_array() const {
 
 template bool Program::contains_array<float>() const;
 template bool Program::contains_array<double>() const;
+
+bool Program::needs_special_functions() const {
+  return std::ranges::any_of(nodes_, [](const Expr& node) {
+    const auto* map = node->as<Map>();
+    return map != nullptr && !has_value(*map->op);
+  });
+}
 
 std::shared_ptr<const Plan> Program::last_plan() const {
   std::lock_guard lock(mutex_);

@@ -31,6 +31,8 @@ class Program {
   /// Whether nothing but entries of other arrays is selected by an argument: its precision says nothing, then.
   bool is_index(size_t argument) const { return is_index_[argument]; }
   bool needs_lapack() const { return needs_lapack_; }
+  /// Whether values are to be supplied (expr/special.h) that aren't yet.
+  bool needs_special_functions() const;
 
   /// The plan of the last call; may be null. If its arguments are the wanted ones, it is the plan for them.
   std::shared_ptr<const Plan> last_plan() const;

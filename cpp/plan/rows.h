@@ -149,7 +149,8 @@ void run_short_rows(int64_t rows, const Loop& middle, const Loop& inner, int ope
 
 /// Runs all loops of a nest: row(n, pointers, steps) as in run_row. If `tiled`, the last two run in tiles.
 template <class T, class Row>
-void run_nest(const Nest& nest, bool tiled, int operands, const Pointers<T>& base, const Row& row) {
+void run_nest(const Nest& nest, bool tiled, int operands, const Pointers<T>& base, const Row& row,
+              int64_t elements_per_chunk = kElementsPerChunk) {
   if (nest.empty()) return row(1, base, Steps{});
   const Loop& inner = nest.back();
   const bool is_short = !tiled && nest.size() > 1 && inner.length <= kShortRow;
@@ -157,14 +158,14 @@ void run_nest(const Nest& nest, bool tiled, int operands, const Pointers<T>& bas
   // The loop that is cut: short rows are cut between rows.
   const Loop& cut = is_short ? nest[depth] : inner;
   const int64_t width = tiled      ? kTile
-                        : is_short ? kElementsPerChunk / std::max<int64_t>(1, inner.length)
-                                   : kElementsPerChunk;
+                        : is_short ? elements_per_chunk / std::max<int64_t>(1, inner.length)
+                                   : elements_per_chunk;
   if (depth == 0 && nest.size() == 1 && inner.length <= width) {
     return run_row(inner.length, operands, base, inner.strides, row);
   }
   const int64_t pieces = (cut.length + width - 1) / width, items = iterations(nest, depth) * pieces;
   const int64_t across = tiled ? nest[depth].length : is_short ? inner.length : 1;
-  const int64_t grain = problems_per_chunk(std::min(cut.length, width) * across);
+  const int64_t grain = problems_per_chunk(std::min(cut.length, width) * across, elements_per_chunk);
   threads::parallel_ranges(items, grain, [&](int64_t first, int64_t last) {
     Odometer<T> outer(nest, depth, base, first / pieces);
     for (int64_t item = first, piece = first % pieces; item < last; ++item) {

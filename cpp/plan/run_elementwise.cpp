@@ -1,8 +1,10 @@
 // Elementwise steps: each row of the result is one call of a kernel.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
+#include "expr/special.h"
 #include "kernels/dispatch.h"
 #include "plan/rows.h"
 #include "plan/run.h"
@@ -106,10 +108,27 @@ void power(const Elementwise& step, int64_t n, const Pointers<T>& at, const Step
   if (e < 0) table.arithmetic.reciprocal(n, out, out);
 }
 
+/// A function that has no kernel: its value of one element after another, in double precision.
+template <class T>
+void map_values(const Elementwise& step, int64_t n, const Pointers<T>& at, const Steps& steps) {
+  const auto last = size_t(step.operands) - 1;  // stands for the operands that there aren't
+  const std::array operands{size_t(1), std::min<size_t>(2, last), std::min<size_t>(3, last)};
+  const auto [x, y, z] = std::array<const T*, 3>{at[operands[0]], at[operands[1]], at[operands[2]]};
+  const auto [dx, dy, dz] = std::array<int64_t, 3>{steps[operands[0]], steps[operands[1]], steps[operands[2]]};
+  const int64_t distinct = dx == 0 && dy == 0 && dz == 0 ? std::min<int64_t>(n, 1) : n;
+  T* out = at[0];
+  expr::with_value(*step.function, [=](auto f) {
+    for (int64_t i = 0; i < distinct; ++i) out[i] = T(f(double(x[i * dx]), double(y[i * dy]), double(z[i * dz])));
+  });
+  if (distinct < n) std::fill(out + distinct, out + n, T(*out));
+}
+
 template <class T>
 void map(const Elementwise& step, int64_t n, const Pointers<T>& at, const Steps& steps) {
   const auto& map = kernels::table<T>().map;
-  if (step.operands == 2) {
+  if (step.kernel == kNoKernel) {
+    map_values<T>(step, n, at, steps);
+  } else if (step.operands == 2) {
     if (n > 1 && steps[1] == 0) {
       map.functions[step.kernel].apply(1, at[1], at[0]);
       std::fill_n(at[0], n, T(*at[0]));
@@ -133,8 +152,11 @@ constexpr RowFunction<T> kRowFunctions[] = {fill<T>,   scale<T>, combine<T>, mul
 template <class T>
 void run(const Elementwise& step, const Pointers<T>& at) {
   const RowFunction<T> function = kRowFunctions<T>[size_t(step.op)];
-  run_nest<T>(step.nest, step.tiled, step.operands, at,
-              [&](int64_t n, const Pointers<T>& row, const Steps& steps) { function(step, n, row, steps); });
+  const bool by_value = step.op == RowOp::Map && step.kernel == kNoKernel;
+  run_nest<T>(
+      step.nest, step.tiled, step.operands, at,
+      [&](int64_t n, const Pointers<T>& row, const Steps& steps) { function(step, n, row, steps); },
+      by_value ? kElementsPerChunk / kFlopsOfValue : kElementsPerChunk);
 }
 
 template void run(const Elementwise&, const Pointers<float>&);

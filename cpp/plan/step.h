@@ -42,13 +42,17 @@ enum class RowOp : uint8_t {
   Map,       ///< a function of the table of operations
 };
 
+/// Instead of a kernel: elements are computed one by one. That takes about as long as so many multiplications each.
+constexpr int kNoKernel = -1;
+constexpr int64_t kFlopsOfValue = 64;
+
 /// result = op(x, y, z), elementwise; places[0] is the result. An operand may be the result itself.
 struct Elementwise {
   RowOp op = RowOp::Fill;
   int operands = 1;  ///< the result included
   double a = 1, b = 1;
   const expr::Op* function = nullptr;  ///< of Map
-  int kernel = -1;                     ///< its row in the kernels' table of that many operands
+  int kernel = kNoKernel;              ///< its row in the kernels' table of that many operands
   std::array<Place, kMaxOperands> places{};
   Nest nest{};
   /// Whether the last two loops run in tiles, because an operand is contiguous along the last but one.

@@ -14,13 +14,14 @@ from . import _numpy_filling as _numpy_filling
 from . import _numpy_joining as _numpy_joining
 from . import _numpy_linalg as _numpy_linalg
 from . import _numpy_products as _numpy_products
+from . import _numpy_special as _numpy_special
 from . import _selection as _selection
 from . import closed_form
 from ._compile import compile
 from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config
 from ._core import Function, __version__
 from ._expr import Expr
-from ._functions import expm, log_softmax, logdet, logsumexp, relu, sigmoid, softmax, softplus
+from ._functions import expm, log_softmax, logdet, logsumexp, polygamma, relu, sigmoid, softmax, softplus
 from ._layout import flatten, to_layout, unflatten, unvec, vec
 from ._symbols import matrices, matrix, scalar, scalars, tensor, vector, vectors
 
@@ -59,6 +60,7 @@ __all__ = [
     "logsumexp",
     "matrices",
     "matrix",
+    "polygamma",
     "relu",
     "scalar",
     "scalars",

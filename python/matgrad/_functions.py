@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -188,6 +188,47 @@ def relu(x: Expr | ArrayLike) -> Any:
     array([0., 0., 2.])
     """
     return elementwise("relu", x) if isinstance(x, Expr) else np.maximum(as_float_array("relu", "x", x), 0)
+
+
+def polygamma(n: Expr | ArrayLike, x: Expr | ArrayLike) -> Any:
+    """
+    Differentiate the digamma function ψ = (log Γ)′ n times, elementwise.
+
+    Parameters
+    ----------
+    n : Expr or array_like
+        The order, integers ≥ 0.
+    x : Expr or array_like
+
+    Returns
+    -------
+    Expr or ndarray
+        As n and x are, and of the shape to which they broadcast.
+
+    See Also
+    --------
+    scipy.special.polygamma : The same of arrays only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.special import digamma
+    >>> import matgrad as mg
+    >>> mg.polygamma(1, [1.0, 2.0])
+    array([1.64493407, 0.64493407])
+    >>> x = mg.vector("x")
+    >>> np.sum(digamma(x)).diff(x).equals(mg.polygamma(1, x))
+    True
+    """
+    if not isinstance(n, Expr) and not isinstance(x, Expr):
+        from scipy.special import polygamma as of_arrays
+
+        return np.asarray(of_arrays(cast(Any, n), as_float_array("polygamma", "x", x)))[()]
+    is_zero = np.equal(n, 0)
+    if not isinstance(is_zero, Expr) and not np.any(is_zero):
+        return elementwise("polygamma", n, x)
+    derivative = elementwise("polygamma", n + is_zero, x)
+    return elementwise("where", is_zero, elementwise("psi", x), derivative)
 
 
 def logdet(A: Expr | ArrayLike) -> Any:

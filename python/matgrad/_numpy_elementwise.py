@@ -11,7 +11,7 @@ import numpy as np
 from . import _core
 from ._core import Node
 from ._expr import Expr, as_expr, elementwise
-from ._numpy_protocol import UFUNCS
+from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._operands import merged
 
 # fmt: off
@@ -19,12 +19,13 @@ _ROWS = (
     "absolute", "sign", "floor", "ceil", "rint", "trunc", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
     "cbrt", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh",
     "arctan2", "hypot", "maximum", "minimum", "logaddexp", "greater", "greater_equal", "equal", "not_equal",
+    "floor_divide", "remainder", "fmod", "copysign",
 )
 # fmt: on
 """The functions that are rows of the table of operations."""
 
 
-def _row(name: str) -> Callable[..., Expr]:
+def row(name: str) -> Callable[..., Expr]:
     return lambda *operands: elementwise(name, *operands)
 
 
@@ -65,6 +66,31 @@ def logical_not(a: Any) -> Expr:
     return elementwise("logical_not", truth(a))
 
 
+def _is_nan(x: Any) -> Expr:
+    return elementwise("not_equal", x, x)
+
+
+def _fmax(name: str) -> Callable[[Any, Any], Expr]:
+    """Return a maximum or minimum that takes the other operand where one is NaN."""
+
+    def apply(a: Any, b: Any) -> Expr:
+        return where(_is_nan(a), b, where(_is_nan(b), a, elementwise(name, a, b)))
+
+    return apply
+
+
+def _signbit(x: Any) -> Expr:
+    return elementwise("greater", 0, elementwise("copysign", 1, x))
+
+
+def where(condition: Any, a: Any, b: Any) -> Expr:
+    return elementwise("where", condition, a, b)
+
+
+def _divmod(a: Any, b: Any) -> tuple[Expr, Expr]:
+    return elementwise("floor_divide", a, b), elementwise("remainder", a, b)
+
+
 def _of_conditions(sign: str, function: Callable[..., Expr]) -> Callable[..., Expr]:
     """Return a logical function as the operator of that sign, which as NumPy's is for conditions only."""
 
@@ -78,19 +104,23 @@ def _of_conditions(sign: str, function: Callable[..., Expr]) -> Callable[..., Ex
     return apply
 
 
-def _outer(function: Callable[[Any, Any], Expr]) -> Callable[[Any, Any], Expr]:
-    def apply(a: Any, b: Any) -> Expr:
+def _outer(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def apply(a: Any, b: Any) -> Any:
         a, b = as_expr("outer", a), as_expr("outer", b)
         return function(a.reshape(*a._lengths, *[1] * b.ndim), b)
 
     return apply
 
 
+def _is_binary(name: str) -> bool:
+    ufunc: np.ufunc = getattr(np, name)
+    return ufunc.nin == 2 and ufunc.signature is None
+
+
 _add, _multiply, _divide = _arithmetic(_core.add), _arithmetic(_core.multiply), _arithmetic(_core.divide)
 _subtract, _power = _arithmetic(_core.subtract), _arithmetic(_core.power)
 
-UFUNCS |= {name: _row(name) for name in _ROWS}
-UFUNCS |= {
+_UFUNCS: dict[str, Callable[..., Any]] = {name: row(name) for name in _ROWS} | {
     "add": _add,
     "subtract": _subtract,
     "multiply": _multiply,
@@ -101,7 +131,7 @@ UFUNCS |= {
     "negative": lambda x: _multiply(-1, x),
     "positive": lambda x: +x,
     "conjugate": lambda x: +x,
-    "fabs": _row("absolute"),
+    "fabs": row("absolute"),
     "square": lambda x: _power(x, 2),
     "sqrt": lambda x: _power(x, 0.5),
     "reciprocal": lambda x: _power(x, -1),
@@ -110,6 +140,15 @@ UFUNCS |= {
     "rad2deg": lambda x: _multiply(x, 180 / math.pi),
     "degrees": lambda x: _multiply(x, 180 / math.pi),
     "logaddexp2": _logaddexp2,
+    "heaviside": lambda x, half: where(elementwise("equal", x, 0), half, (elementwise("sign", x) + 1) / 2),
+    "fmax": _fmax("maximum"),
+    "fmin": _fmax("minimum"),
+    "divmod": _divmod,
+    "ldexp": lambda x, n: _multiply(x, elementwise("exp2", n)),
+    "signbit": _signbit,
+    "isnan": _is_nan,
+    "isfinite": lambda x: elementwise("greater", np.inf, elementwise("absolute", x)),
+    "isinf": lambda x: elementwise("equal", elementwise("absolute", x), np.inf),
     "less": lambda a, b: elementwise("greater", b, a),
     "less_equal": lambda a, b: elementwise("greater_equal", b, a),
     "logical_and": logical_and,
@@ -120,7 +159,32 @@ UFUNCS |= {
     "bitwise_or": _of_conditions("|", logical_or),
     "bitwise_xor": _of_conditions("^", logical_xor),
     "invert": _of_conditions("~", logical_not),
-    "expit": _row("sigmoid"),  # scipy.special's
 }
-UFUNCS |= {f"{name}.outer": _outer(UFUNCS[name]) for name in ("add", "subtract", "multiply", "divide", "power")}
-UFUNCS |= {f"{name}.outer": _outer(UFUNCS[name]) for name in ("maximum", "minimum", "greater", "less", "equal")}
+UFUNCS |= _UFUNCS
+UFUNCS |= {f"{name}.outer": _outer(f) for name, f in _UFUNCS.items() if _is_binary(name)}
+
+
+def _angle(z: Any, deg: bool = False) -> Expr:
+    x = as_expr("angle", z)
+    return where(_is_nan(x), x, (180 if deg else math.pi) * _signbit(x))
+
+
+def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Expr:
+    x = as_expr("nan_to_num", x)
+    limits = np.finfo(x.dtype)
+    high = limits.max if posinf is None else posinf
+    low = limits.min if neginf is None else neginf
+    return where(_is_nan(x), nan, where(x == np.inf, high, where(x == -np.inf, low, x)))
+
+
+FUNCTIONS |= {
+    "sinc": lambda x: elementwise("sinc", x),
+    "i0": lambda x: elementwise("i0", x),
+    "fix": lambda x: elementwise("trunc", x),
+    "real_if_close": lambda a: as_expr("real_if_close", a),
+    "imag": lambda val: _multiply(0, val),
+    "angle": _angle,
+    "nan_to_num": _nan_to_num,
+    "isposinf": lambda x: elementwise("equal", x, np.inf),
+    "isneginf": lambda x: elementwise("equal", x, -np.inf),
+}

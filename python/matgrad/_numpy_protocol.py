@@ -15,6 +15,8 @@ from ._validate import Symbolic
 
 UFUNCS: dict[str, Callable[..., Any]] = {}
 """What NumPy's universal functions compute of expressions, by their names; the modules ``_numpy_*`` fill it."""
+SPECIAL: dict[str, Callable[..., Any]] = {}
+"""The same of the universal functions of `scipy.special`."""
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """The same of NumPy's other functions: ``"sum"``, ``"linalg.inv"``."""
 HOOKS: dict[str, Callable[..., Any]] = {}
@@ -44,7 +46,7 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 _INSTEAD_OF_SCIPY = {
-    **{name: f"mg.{name}" for name in ("expm", "logsumexp", "softmax", "log_softmax")},
+    **{name: f"mg.{name}" for name in ("expm", "logsumexp", "softmax", "log_softmax", "polygamma")},
     **{
         name: f"np.linalg.{name}"
         for name in ("inv", "det", "solve", "cholesky", "eigh", "eigvalsh", "svd", "svdvals", "pinv", "qr", "norm")
@@ -66,6 +68,28 @@ def _instead() -> str:
             instead = "SciPy's functions take arrays only, but np.linalg's and mg.expm take it as it is"
         frame = frame.f_back
     return instead
+
+
+def _home(ufunc: np.ufunc) -> tuple[str, dict[str, Callable[..., Any]]]:
+    """Return the module of a universal function, and the table that has it; other modules' may have NumPy's names."""
+    if getattr(np, ufunc.__name__, None) is ufunc:
+        return "numpy.", UFUNCS
+    for module in ("scipy.special", "scipy.special._ufuncs"):
+        if getattr(sys.modules.get(module), ufunc.__name__, None) is ufunc:
+            return "scipy.special.", SPECIAL
+    return "", {}
+
+
+def _called(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call what stands for a function; raise NotImplementedError naming it, or its argument, if nothing does."""
+    if function is None:
+        raise NotImplementedError(f"{name} of an expression is not supported")
+    code = function.__code__
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    surplus = [key for key in kwargs if key not in known]
+    if surplus:
+        raise NotImplementedError(f"{name} of an expression: the argument {', '.join(surplus)} is not supported")
+    return function(*args, **kwargs)
 
 
 class UnsupportedMethodError(NotImplementedError, AttributeError):
@@ -108,24 +132,15 @@ class ArrayMethods(Symbolic):
     # --- NumPy's protocols ---
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        function = UFUNCS.get(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}")
-        if function is None:
-            called = "" if method == "__call__" else f".{method}"
-            raise NotImplementedError(f"{ufunc.__name__}{called} of an expression is not supported")
+        module, functions = _home(ufunc)
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         out = kwargs.pop("out", None) if method == "__call__" else None
-        if out is not None:
-            return self._into(ufunc, out[0], function(*inputs), kwargs)
-        if method == "__call__" and kwargs:
-            raise NotImplementedError(
-                f"{ufunc.__name__} of an expression: the argument {', '.join(kwargs)} is not supported"
-            )
-        return function(*inputs, **kwargs)
+        result = _called(f"{module}{name}", functions.get(name), inputs, kwargs)
+        return result if out is None else self._into(ufunc, out[0], result)
 
     @staticmethod
-    def _into(ufunc: np.ufunc, out: Any, result: Any, surplus: Any) -> Any:
+    def _into(ufunc: np.ufunc, out: Any, result: Any) -> Any:
         """Assign a result to a traced array."""
-        if surplus:
-            raise NotImplementedError(f"{ufunc.__name__} of an expression: {', '.join(surplus)} is not supported")
         if not isinstance(out, Symbolic):
             raise TypeError(
                 f"{ufunc.__name__}: out, or the array on the left of an operator such as +=, is an array of numbers, "
@@ -138,17 +153,7 @@ class ArrayMethods(Symbolic):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         name = f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
-        function = FUNCTIONS.get(name)
-        if function is None:
-            raise NotImplementedError(f"numpy.{name} of an expression is not supported")
-        code = function.__code__
-        known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        surplus = [key for key in kwargs if key not in known]
-        if surplus:
-            raise NotImplementedError(
-                f"numpy.{name} of an expression: the argument {', '.join(surplus)} is not supported"
-            )
-        return function(*args, **kwargs)
+        return _called(f"numpy.{name}", FUNCTIONS.get(name), args, kwargs)
 
     # --- What needs values ---
 
@@ -212,6 +217,11 @@ class ArrayMethods(Symbolic):
     def __rmod__(self, other: Any) -> Any:
         return np.remainder(other, self)
 
+    __divmod__ = _ufunc("divmod")
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return np.divmod(other, self)
+
     def __invert__(self) -> Any:
         return UFUNCS["invert"](self)
 
@@ -255,6 +265,22 @@ class ArrayMethods(Symbolic):
     def mT(self) -> Any:
         """The matrices along the last two axes, transposed."""
         return FUNCTIONS["matrix_transpose"](self)
+
+    @property
+    def real(self) -> Any:
+        """The expression itself, which is real."""
+        return self
+
+    @property
+    def imag(self) -> Any:
+        """Zeros."""
+        return FUNCTIONS["imag"](self)
+
+    def conjugate(self) -> Any:
+        """Return the same values, which are real."""
+        return UFUNCS["conjugate"](self)
+
+    conj = conjugate
 
     def astype(self: Any, dtype: Any, *, copy: bool = True, **kwargs: Any) -> Any:
         """Return the same values for a floating dtype: their precision is that of what they are computed from."""

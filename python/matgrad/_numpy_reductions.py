@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -174,5 +175,13 @@ def _ufunc_reduce(function: Any) -> Any:
 
 UFUNCS |= {
     f"{name}.reduce": _ufunc_reduce(function)
-    for name, function in {"add": sum, "multiply": prod, "maximum": max, "minimum": min}.items()
+    for name, function in {
+        "add": sum,
+        "multiply": prod,
+        "maximum": max,
+        "minimum": min,
+        "logaddexp": partial(reduction, "logsumexp"),
+        "logical_and": all,
+        "logical_or": any,
+    }.items()
 }

@@ -13,7 +13,7 @@ from . import _functions
 from ._core import Node
 from ._expr import Expr
 from ._layout import vec
-from ._numpy_protocol import FUNCTIONS, UFUNCS
+from ._numpy_protocol import FUNCTIONS, SPECIAL, UFUNCS
 from ._symbols import matrix, scalar, vector
 
 _GREEK = (
@@ -27,6 +27,8 @@ _OWN = {
     name: getattr(_functions, name)
     for name in ("logsumexp", "softmax", "log_softmax", "sigmoid", "softplus", "relu", "logdet", "expm")
 } | {"vec": vec}
+_SPECIAL = SPECIAL | {"digamma": SPECIAL["psi"], "jn": SPECIAL["jv"], "zeta": SPECIAL["_zeta"]}
+_SPECIAL["polygamma"] = _functions.polygamma
 _METHODS = frozenset(
     ["sum", "mean", "prod", "max", "min", "var", "std", "dot", "trace", "diagonal", "transpose", "ravel", "clip"]
 )
@@ -47,6 +49,8 @@ _BARE: Mapping[str, Callable[..., Any]] = {
 _QUALIFIED: Mapping[str, Callable[..., Any]] = {
     **{f"np.{name}": f for name, f in {**UFUNCS, **FUNCTIONS}.items()},
     **{f"mg.{name}": f for name, f in _OWN.items()},
+    # these don't take their names from symbols, some of which are Greek letters
+    **{f"{prefix}{name}": f for name, f in _SPECIAL.items() for prefix in ("", "special.", "scipy.special.")},
 }
 
 _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
@@ -92,7 +96,8 @@ def parse(
     Parameters
     ----------
     text : str
-        In Python's syntax. Functions are NumPy's, with or without ``np.`` and ``np.linalg.``, and matgrad's own.
+        In Python's syntax. Functions are NumPy's, with or without ``np.`` and ``np.linalg.``, those of
+        `scipy.special`, with or without that prefix, and matgrad's own.
     scalars, vectors, matrices, symmetric : collection of str
         Names that are these nevertheless; the last are symmetric matrices.
 

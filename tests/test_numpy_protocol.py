@@ -278,7 +278,6 @@ def test_zeros_infinities_and_nan_are_numpys(name, dtype):
         ("np.add.reduce(A, where=A > 0)", r"numpy\.add\.reduce of an expression: the argument where is"),
         ("np.add.reduce(A, initial=1.0)", r"numpy\.add\.reduce of an expression: the argument initial is"),
         ("np.exp(x, where=CONSTANT > 0)", r"numpy\.exp of an expression: the argument where is"),
-        ("np.interp(x, CONSTANT, CONSTANT)", r"numpy\.interp of"),
     ],
 )
 def test_what_is_not_supported_is_named(call, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -29,22 +30,22 @@ from bench.peers import (
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss as a function of a library and arrays, and the same in NumPy with its gradient by the last of them."""
+    """A loss as a user writes it, and the same with its gradient by its last argument, by hand."""
 
     title: str
     function: Callable[..., Any]
     by_hand: Callable[..., Any]
 
     def of(self, library: Any) -> Callable[..., Any]:
-        """Return the loss as a user of the library writes it."""
-        return lambda *operands: self.function(library, *operands)
+        """Return the loss as a user of another library writes it: what `np` is, is that library."""
+        return FunctionType(self.function.__code__, {"np": library})
 
     def operands(self, n: int, dtype: str) -> dict[str, np.ndarray]:
         """Return arrays by the names of the parameters: matrices for capitals."""
         generator, code = np.random.default_rng(n), self.function.__code__
         return {
             name: generator.standard_normal((n, n) if name.isupper() else n).astype(dtype)
-            for name in code.co_varnames[1 : code.co_argcount]
+            for name in code.co_varnames[: code.co_argcount]
         }
 
 
@@ -81,12 +82,12 @@ def rosenbrock(x: np.ndarray) -> tuple[Any, ...]:
     return 100 * b.dot(b) + a.dot(a), gradient
 
 
-ROSENBROCK = Loss("Rosenbrock", lambda np, x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2), rosenbrock)
+ROSENBROCK = Loss("Rosenbrock", lambda x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2), rosenbrock)
 LOSSES = (
-    Loss("quadratic form", lambda np, A, x: x @ A @ x, quadratic_form),
-    Loss("bilinear form", lambda np, a, b, x: (a @ x) * (x @ b), bilinear_form),
-    Loss("distance", lambda np, a, x: np.linalg.norm(x - a), distance),
-    Loss("log-sum-exp", lambda np, x: np.log(np.sum(np.exp(x))), log_sum_exp),
+    Loss("quadratic form", lambda A, x: x @ A @ x, quadratic_form),
+    Loss("bilinear form", lambda a, b, x: (a @ x) * (x @ b), bilinear_form),
+    Loss("distance", lambda a, x: np.linalg.norm(x - a), distance),
+    Loss("log-sum-exp", lambda x: np.log(np.sum(np.exp(x))), log_sum_exp),
     ROSENBROCK,
 )
 

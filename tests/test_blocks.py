@@ -179,6 +179,22 @@ def test_a_sum_does_not_wait_for_what_it_is_multiplied_with():
     assert [join for join, _ in first.joins] == ["sum", "sum"]
 
 
+def test_a_norm_of_zero_has_derivative_zero():
+    X, w = np.random.default_rng(0).standard_normal((n, m)), np.ones(m)
+    symbols = symbols_of({"X": X, "w": w, "y": X @ w})
+    e = np.linalg.norm(symbols["X"] @ symbols["w"] - symbols["y"])
+    nodes = [x._node for x in symbols.values()]
+    expressions = [e, e.diff(symbols["w"])]
+    program = in_blocks([e._node for e in expressions], [None, nodes[1]], nodes, [(nodes[0], 0)])
+    y = np.concatenate([X[start : start + k] @ w for start, k in zip([0, 5, 6, 6, 15], LENGTHS, strict=True)])
+    value, gradient = evaluate(program, {"X": X, "w": w, "y": y}, LENGTHS)
+    assert value < 1e-14
+    assert np.all(np.isfinite(gradient))
+    value, gradient = evaluate(program, {"X": 0 * X, "w": w, "y": 0 * y}, LENGTHS)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0 * w)
+
+
 def test_serially_calls_on_this_thread():
     assert _core.serially(lambda a, b: a - b, 5, 3) == 2
     x = np.arange(200_000.0)

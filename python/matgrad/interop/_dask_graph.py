@@ -59,10 +59,9 @@ class Graph:
         self._arrays = arrays
         self._name = uuid.uuid4().hex
         self._tasks: dict[Any, Any] = {}
-        self._values: dict[str, TaskRef] = {}  # the tasks of what isn't cut
+        self._values: dict[str, TaskRef] = {}  # the tasks of what isn't cut, and of inputs that are needed whole
         self._outputs: dict[str, tuple[list[TaskRef], int, int]] = {}  # of blocks: which item, the axis
-        self._whole = functools.cache(self._whole_of)
-        self._blocks = functools.cache(self._blocks_of)
+        self._blocks: dict[str, list[TaskRef]] = {}
         for once, of_blocks in program.passes:
             if once:
                 output = self._task(_call, self._sent(once), *map(self._whole, once.arguments))
@@ -115,7 +114,7 @@ class Graph:
 
     def _add_blocks(self, step: Step) -> None:
         function, count = self._sent(step), len(self._lengths)
-        columns = [self._blocks(a) if a in self._cuts else [self._whole(a)] * count for a in step.arguments]
+        columns = [self._blocks_of(a) if a in self._cuts else [self._whole(a)] * count for a in step.arguments]
         outputs = [self._task(_call, function, *arguments) for arguments in zip(*columns, strict=True)]
         joined = [k for k, (join, _) in enumerate(step.joins) if join in JOINS]
         for k, (name, (join, axis)) in enumerate(zip(step.results, step.joins, strict=True)):
@@ -128,28 +127,35 @@ class Graph:
                 parts = [self._task(_joined, joins, *parts[k : k + _AT_ONCE]) for k in range(0, len(parts), _AT_ONCE)]
             self._values.update((step.results[k], self._item(parts[0], place)) for place, k in enumerate(joined))
 
-    def _whole_of(self, name: str) -> TaskRef:
+    def _whole(self, name: str) -> TaskRef:
         """Return the task of the whole of a value."""
-        if name in self._values:
-            return self._values[name]
-        array = self._arrays[name]
-        if file := File.of(array):
-            array = file.chunked(-1)
-        return self._keys(array.rechunk(-1))[0] if isinstance(array, da.Array) else self._array(array)
+        if name not in self._values:
+            array = self._arrays[name]
+            if file := File.of(array):
+                array = file.chunked(-1)
+            is_dask = isinstance(array, da.Array)
+            self._values[name] = self._keys(array.rechunk(-1))[0] if is_dask else self._array(array)
+        return self._values[name]
 
     def _blocks_of(self, name: str) -> list[TaskRef]:
         """Return the tasks of the blocks of a value."""
+        if name not in self._blocks:
+            self._blocks[name] = self._cut(name)
+        return self._blocks[name]
+
+    def _cut(self, name: str) -> list[TaskRef]:
         whole, axis = self._cuts[name]
         ends = np.cumsum(self._lengths).tolist()
-        if whole in self._values:
-            bounds = zip(self._lengths, ends, strict=True)
-            return [self._task(_part, self._values[whole], axis, end - length, end) for length, end in bounds]
-        array = self._arrays[whole]
-        if array.shape[axis] != ends[-1]:
+        array = self._arrays.get(whole)
+        if array is not None and array.shape[axis] != ends[-1]:
             raise ValueError(
                 f"value_and_grad: {whole} has length {array.shape[axis]} along axis {axis} but what is cut into blocks "
                 f"has length {ends[-1]}"
             )
+        if whole in self._values:
+            bounds = zip(self._lengths, ends, strict=True)
+            return [self._task(_part, self._values[whole], axis, end - length, end) for length, end in bounds]
+        assert array is not None
         chunks = tuple(self._lengths if other == axis else -1 for other in range(array.ndim))
         if file := File.of(array):
             array = file.chunked(chunks)

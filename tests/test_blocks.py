@@ -53,6 +53,14 @@ CASES = {
     "pairs of rows by pairs of columns": (lambda X: np.sum((X @ X.T) ** 2), {"X": 0}, 2),
     "two indices": (lambda X, y, w: np.sum((X @ w) ** 2) + np.sum(y**3), {"X": 0, "y": 0}, 1),
     "cut here, whole there": (lambda X, w, S: np.sum(np.exp(X * w)) + w @ S @ w, {"X": 1}, 1),
+    "chosen rows of a whole": (lambda U, V, k, j, y: np.sum((np.sum(U[k] * V.T[j], axis=1) - y) ** 2), {"y": 0}, 1),
+    "chosen rows, all cut": (lambda U, k, y: np.sum(np.exp(U[k, 0]) * y), {"y": 0, "k": 0}, 1),
+    "chosen columns": (lambda X, j: np.sum(X[:, j] ** 3), {"X": 0}, 1),
+    "sorted rows": (lambda X, w: np.sum(np.sort(X, axis=1) @ w), {"X": 0}, 1),
+    "largest of rows": (lambda X: np.sum(np.max(X, axis=1) * np.argmax(X, axis=1)), {"X": 0}, 1),
+    "sums along rows": (lambda X, w: np.sum(np.cumsum(X, axis=1) ** 2 @ w), {"X": 0}, 1),
+    "triangles": (lambda X, S: np.sum((X @ np.tril(S)) ** 2), {"X": 0}, 1),
+    "eigenvalues": (lambda X: np.sum(np.linalg.eigvalsh(X.T @ X) ** 2), {"X": 0}, 2),
     "a stack of matrices": (lambda T: np.sum(mg.logdet(np.matmul(np.moveaxis(T, 1, 2), T))), {"T": 0}, 1),
 }
 
@@ -69,11 +77,13 @@ def arguments(fun, dtype=np.float64):
         "w": rng.standard_normal(m),
         "y": rng.standard_normal(n),
         "S": S @ S.T + np.eye(m),
+        "k": rng.integers(0, n, n),
+        "j": rng.integers(0, m, n),
         "K": rng.standard_normal((n, n)),
         "T": rng.standard_normal((n, 4, 2)),
     }
     names = fun.__code__.co_varnames[: fun.__code__.co_argcount]
-    return {name: values[name].astype(dtype) for name in names}
+    return {name: values[name].astype(dtype if values[name].dtype.kind == "f" else np.int64) for name in names}
 
 
 def symbols_of(values):
@@ -86,7 +96,7 @@ def symbols_of(values):
 
 def value_and_gradients(fun, symbols):
     value = fun(**symbols)
-    return [value, *(value.diff(x) for x in symbols.values())]
+    return [value, *(value.diff(x) for name, x in symbols.items() if name not in {"k", "j"})]
 
 
 def evaluate(program, arrays, lengths):
@@ -116,7 +126,8 @@ def program_of(fun, cut, dtype=np.float64):
     expressions = value_and_gradients(fun, symbols)
     nodes = [x._node for x in symbols.values()]
     cuts = [(symbols[name]._node, axis) for name, axis in cut.items()]
-    return in_blocks([e._node for e in expressions], [None, *nodes], nodes, cuts), expressions, values
+    like = [None, *(x._node for name, x in symbols.items() if name not in {"k", "j"})]
+    return in_blocks([e._node for e in expressions], like, nodes, cuts), expressions, values
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -144,6 +155,10 @@ NEED_OTHER_BLOCKS = {
     "an element": (lambda X, w: X[0] @ w + np.sum(X), {"X": 0}, "certain places"),
     "a determinant": (lambda X, S: mg.logdet(S + X[:m]), {"S": 0}, "needs all blocks at once"),
     "products of all others": (lambda y: np.prod(y), {"y": 0}, "certain places"),
+    "sums up to each": (lambda y: np.sum(np.cumsum(y) ** 2), {"y": 0}, "certain places"),
+    "ranks": (lambda y: np.sum(np.sort(y)[::2]), {"y": 0}, "needs all blocks at once"),
+    "the place of the largest": (lambda y: np.argmax(y) * np.sum(y), {"y": 0}, "needs all blocks at once"),
+    "chosen rows of blocks": (lambda U, k: np.sum(U[k] ** 2), {"U": 0}, "certain places"),
     "outer products": (lambda y: np.sum(np.exp(np.outer(y, y))), {"y": 0}, "joins every block with every other"),
 }
 

@@ -109,6 +109,17 @@ def test_integers_are_read():
     check(VALUE_AND_GRAD(logistic)(w, X, chunked(labels)), expected)
 
 
+def test_rows_may_be_chosen_by_chunked_integers():
+    """The observed entries of a matrix: rows, columns and values are chunked, factors are not."""
+    rows, columns = RNG.integers(0, 12, n), RNG.integers(0, m, n)
+
+    def loss(U, V, rows, columns, y):
+        return np.sum((np.sum(U[rows] * V.T[columns], axis=1) - y) ** 2)
+
+    result = VALUE_AND_GRAD(loss, (0, 1))(U[:12], V, chunked(rows), chunked(columns), chunked(y))
+    check(result, mg.value_and_grad(loss, (0, 1))(U[:12], V, rows, columns, y))
+
+
 def test_captured_arrays_are_cut_along_and_read_at_every_call():
     target = y.copy()
     gradient = VALUE_AND_GRAD(lambda w, X: np.sum((X @ w - target) ** 2))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "expr/build.h"
@@ -35,8 +36,23 @@ int axis_of(const Factor& f, int label) {
   return int(axis);
 }
 
+/// Whether a tensor that selects entries, or adds them up, has its own part for every part of that axis.
+bool is_selected_along(const Expr& e, int axis) {
+  return !e->as<Identity>() && !e->as<Triangle>() && (!e->as<Gather>() || axis < e->ndim() - 1);
+}
+
+/// Whether the part of a node along an axis, of its own, is made of parts of its operands.
+bool is_elementwise_along(const Expr& e, int axis) {
+  if (const auto* linalg_ = e->as<Linalg>()) return axis < linalg_->operand->ndim() - 2;
+  if (const auto* reduced = e->as<Reduce>()) {
+    return reduced->reduction != Reduction::ArgSort || reduced->axes.find(char(axis)) == Labels::npos;
+  }
+  return e->as<Sum>() || e->as<Map>() || (e->as<Gather>() && is_selected_along(e, axis));
+}
+
 /// The operand's axis that is the result's axis.
 int operand_axis(const Reduce& reduce, int axis) {
+  if (reduce.reduction == Reduction::ArgSort) return axis;
   int from = 0;
   for (int left = axis + 1;; ++from) {
     left -= reduce.axes.find(char(from)) == Labels::npos;
@@ -44,9 +60,20 @@ int operand_axis(const Reduce& reduce, int axis) {
   }
 }
 
-Join join_of(Reduction reduction) {
-  constexpr Join kJoins[] = {Join::Max, Join::Min, Join::Prod, Join::LogSumExp};
-  return kJoins[size_t(reduction)];
+/// How reductions of blocks become that of the whole, if they do.
+std::optional<Join> join_of(Reduction reduction) {
+  switch (reduction) {
+    case Reduction::Max:
+      return Join::Max;
+    case Reduction::Min:
+      return Join::Min;
+    case Reduction::Prod:
+      return Join::Prod;
+    case Reduction::LogSumExp:
+      return Join::LogSumExp;
+    default:
+      return std::nullopt;
+  }
 }
 
 /// A product that is summed over blocks: what is inside of that sum, and what it is multiplied with.
@@ -131,12 +158,14 @@ class Blocking {
       if (axis >= 0 && other >= 0 && axis != other) fail(e, "joins every block with every other");
       axis = std::max(axis, other);
     });
-    if (axis < 0 || e->as<Sum>() || e->as<Map>()) return axis;
-    if (const auto* reduced = e->as<Reduce>()) {
+    if (axis < 0) return axis;
+    const auto* reduced = e->as<Reduce>();
+    if (reduced != nullptr && reduced->reduction != Reduction::ArgSort) {
       ends = reduced->axes.find(char(axis)) != Labels::npos;
+      if (ends && !join_of(reduced->reduction)) fail(e, "needs all blocks at once");
       return axis - int(std::ranges::count_if(reduced->axes, [&](char other) { return int(uint8_t(other)) < axis; }));
     }
-    if (const auto* linalg_ = e->as<Linalg>(); linalg_ && axis < linalg_->operand->ndim() - 2) return axis;
+    if (is_elementwise_along(e, axis)) return axis;
     fail(e, "needs all blocks at once");
   }
 
@@ -242,7 +271,7 @@ class Blocking {
     const auto& reduce_ = *e->as<Reduce>();
     const Expr operand = in_block(reduce_.operand, places_.at(reduce_.operand.get()).axis);
     const Expr value = reduce(reduce_.reduction, operand, reduce_.axes);
-    const Expr known = of_blocks(places_.at(e.get()).pass - 1, {fresh(e->lengths), value, join_of(reduce_.reduction)});
+    const Expr known = of_blocks(places_.at(e.get()).pass - 1, {fresh(e->lengths), value, *join_of(reduce_.reduction)});
     return {{}, factor(known, labels_from(0, e->ndim()))};
   }
 
@@ -336,19 +365,19 @@ class Blocking {
   /// A factor of a product that is cut along a label.
   Expr in_block(const Expr& product, const Factor& f, int label) {
     const int axis = axis_of(f, label);
-    if (axis >= 0 && f.node->as<Identity>()) fail(product, "needs what is in certain places of what is cut");
+    if (axis >= 0 && !is_selected_along(f.node, axis)) fail(product, "needs what is in certain places of what is cut");
     return in_block(f.node, axis);
   }
 
-  /// What every block needs of a whole is computed once. Only inverses, which are better solved with than multiplied
-  /// by, are left to the blocks.
+  /// What every block needs of a whole is computed once. Only what is better left to the blocks isn't: inverses, which
+  /// they solve with, and gathers, which are never stored.
   Expr whole_in_block(const Expr& e) {
     const Place& place = places_.at(e.get());
     if (place.constant) return e;
     const auto* linalg_ = e->as<Linalg>();
-    if (linalg_ != nullptr && linalg_->op == LinalgOp::Inverse)
-      return linalg(linalg_->op, in_block(linalg_->operand, -1));
-    return named(whole(e), place.pass);
+    if ((linalg_ == nullptr || linalg_->op != LinalgOp::Inverse) && !e->as<Gather>())
+      return named(whole(e), place.pass);
+    return rebuilt(e, [&](const Expr& operand) { return in_block(operand, -1); });
   }
 
   /// Whether the part of a node is made of parts of its operands, rather than taken from the whole.
@@ -358,11 +387,11 @@ class Blocking {
     if (place.joined) return true;
     if (const auto* product = e->as<Einsum>()) {
       return std::ranges::all_of(product->factors, [&](const Factor& f) {
-        return std::ranges::count(f.labels, char(axis)) <= 1 && (!has_label(f, axis) || !f.node->as<Identity>());
+        const auto count = std::ranges::count(f.labels, char(axis));
+        return count == 0 || (count == 1 && is_selected_along(f.node, axis_of(f, axis)));
       });
     }
-    const auto* linalg_ = e->as<Linalg>();
-    return e->as<Sum>() || e->as<Map>() || e->as<Reduce>() || (linalg_ && axis < linalg_->operand->ndim() - 2);
+    return is_elementwise_along(e, axis);
   }
 
   Expr cut_inside(const Expr& e, int axis) {
@@ -381,7 +410,7 @@ class Blocking {
 
   /// A symbol for the part of a whole array.
   Expr cut(const Expr& e, int axis) {
-    if (e->as<Identity>()) fail(e, "has two axes that would be cut");
+    if (!is_selected_along(e, axis)) fail(e, "has two axes that would be cut");
     const Expr source = e->as<Symbol>() ? e : named(whole(e), places_.at(e.get()).pass);
     std::string name = "block of ";
     name.append(source->as<Symbol>()->name).append(" along axis ").append(std::to_string(axis));

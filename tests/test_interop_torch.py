@@ -270,6 +270,21 @@ def test_what_is_no_function_is_refused(args, message):
         mg.interop.torch.function(*args)
 
 
+def test_tensors_without_values_are_refused():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    x = mg.vector("x")
+    with FakeTensorMode(), pytest.raises(TypeError, match=r"a tensor is a FakeTensor but must be a torch\.Tensor"):
+        mg.interop.torch.function(x @ x, x)(torch.ones(2))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's own
+def test_tracing_by_pytorch_is_refused_where_results_would_become_constants():
+    x = mg.vector("x")
+    with pytest.raises(NotImplementedError, match=r"PyTorch can't trace it \(torch\.func\.linearize"):
+        func.linearize(mg.interop.torch.function(x @ x, x), torch.ones(2))
+
+
 def test_singular_matrices_raise():
     f = mg.interop.torch.function(np.linalg.inv)
     with pytest.raises(np.linalg.LinAlgError, match="Singular matrix"):

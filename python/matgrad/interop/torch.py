@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -173,6 +174,9 @@ class _Function(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(call: _Call, *leaves: Any) -> tuple[Any, ...]:
+        tracing = sys.modules.get("torch.fx.experimental.proxy_tensor")
+        if tracing is not None and tracing.get_proxy_mode() is not None:
+            raise NotImplementedError(f"{_NAME}: PyTorch can't trace it (torch.func.linearize, torch.export, make_fx)")
         arrays = [_array(x) if isinstance(x, torch.Tensor) else x for x in leaves]
         return tuple(torch.from_numpy(np.asarray(y)) for y in call.compute(arrays))
 
@@ -219,6 +223,7 @@ def _leaves(ctx: Any) -> list[Any]:
     return [other if x is None else x for x, other in zip(ctx.saved_tensors, ctx.others, strict=True)]
 
 
+_TYPES = frozenset((torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 _DTYPES = frozenset(
     (torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 )
@@ -226,8 +231,10 @@ _DTYPES = frozenset(
 
 def _array(x: Any) -> Any:
     """Return a tensor as an array that shares its memory."""
-    if x.is_cpu and x.layout is torch.strided and x.dtype in _DTYPES:
+    if type(x) in _TYPES and x.is_cpu and x.layout is torch.strided and x.dtype in _DTYPES:
         return x.numpy(force=True)
+    if type(x) not in _TYPES:  # such as those without memory that stand for others while PyTorch traces
+        raise TypeError(f"{_NAME}: a tensor is a {type(x).__name__} but must be a torch.Tensor with values of its own")
     if not x.is_cpu:
         raise TypeError(f"{_NAME}: a tensor is on the device {x.device} but must be on the CPU")
     if x.layout is not torch.strided:

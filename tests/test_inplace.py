@@ -133,7 +133,7 @@ def views_see_assignments(x):
 
 def copies_dont_see_assignments(x):
     y = x * 1.0
-    copies = [y.copy(), np.copy(y), y.flatten(), +y, y.astype(float), y.reshape(2, 3).T.reshape(6)]
+    copies = [y.copy(), np.copy(y), y.flatten(), +y, y.astype(float), y[[1, 2]], y[0:0], y.reshape(2, 3).T.reshape(6)]
     y[:] = x[0]
     return np.concatenate([y, *copies])
 
@@ -167,7 +167,9 @@ def ufuncs_into_arrays(x):
 def diagonals(x):
     B = np.outer(x, x)
     np.fill_diagonal(B, 1.0)
-    return B
+    C = np.outer(x, x)
+    np.fill_diagonal(C, x)
+    return B + C
 
 
 def histogram(x):
@@ -175,6 +177,19 @@ def histogram(x):
     np.add.at(y, [0, 2, 0, 5], x[:4])
     np.add.at(y, slice(1, 3), 1.0)
     return y
+
+
+def masked_and_chosen(x):
+    y = x * 1.0
+    y[np.array([True, False, True, False, False, True])] = x[:3]
+    y[[1, 3, 1]] = x[3:]
+    y[[0, 2]] += 1
+    B = np.outer(x, x)
+    B[[0, 2], 1] = x[:2]
+    B[1:3, [0, 4]] = x[5]
+    B[np.ix_([3, 4], [3, 5])] *= 2
+    B[x.shape[0] - 1, ...] = y
+    return B
 
 
 def infinite_before(x):
@@ -198,7 +213,8 @@ def other_dtypes(x):
 IDIOMS = (
     recurrence, accumulate, matrix_entries, bordered, finite_difference_scheme, argument, swapped, normalized_rows,
     mutating_helper, views_see_assignments, copies_dont_see_assignments, read_only_views_see_assignments,
-    a_scalar_is_no_view, selected, ufuncs_into_arrays, diagonals, histogram, infinite_before, other_dtypes,
+    a_scalar_is_no_view, selected, ufuncs_into_arrays, diagonals, histogram, masked_and_chosen, infinite_before,
+    other_dtypes,
 )  # fmt: skip
 
 
@@ -240,8 +256,12 @@ def assigned(y, key, value):
 # --- Random programs ---
 
 KEYS = {
-    1: np.s_[0, -1, 1:, ::2, ::-1, -3:-1, ..., 2:2, (None, 1)],
-    2: np.s_[0, -1, (1, 0), (slice(None), 1), (slice(1, None), slice(None, 2)), (..., 0), (slice(None, None, -1), 1)],
+    1: np.s_[0, -1, 1:, ::2, ::-1, -3:-1, ..., 2:2, (None, 1), [0, -1], [1, 1, 0]],
+    2: [
+        *np.s_[0, -1, (1, 0), (slice(None), 1), (slice(1, None), slice(None, 2)), (..., 0), (slice(None, None, -1), 1)],
+        ([0, -1], [1, 0]),
+        (slice(1), [1, 0]),
+    ],
     3: np.s_[0, (0, 1), (..., 0), (slice(None), 1), (slice(None), 0, slice(1)), (slice(None, None, -1), ..., None)],
 }
 VIEWS = (
@@ -256,8 +276,22 @@ VIEWS = (
     lambda a, rng: next(iter(a)) if a.size else a,
     lambda a, rng: np.flip(a),
     lambda a, rng: a,
+    lambda a, rng: np.array_split(a, 2)[1],
+    lambda a, rng: np.rot90(a) if a.ndim > 1 else np.flipud(a),
+    lambda a, rng: np.atleast_3d(a),
+    lambda a, rng: np.rollaxis(a, -1),
 )
-COPIES = (lambda a, rng: a.copy(), lambda a, rng: (a * 2).copy(), lambda a, rng: a.flatten())
+COPIES = (
+    lambda a, rng: a.copy(),
+    lambda a, rng: (a * 2).copy(),
+    lambda a, rng: a.flatten(),
+    lambda a, rng: np.roll(a, 1).copy(),
+    lambda a, rng: a[[0, -1]].copy() if len(a) else a,
+    lambda a, rng: np.repeat(a, 2),
+    lambda a, rng: np.concatenate([a]),
+    lambda a, rng: np.tile(a, 1).copy(),
+    lambda a, rng: np.take(a, [0, 0], 0).copy() if len(a) else a,
+)
 
 
 def random_program(x, seed):
@@ -293,7 +327,7 @@ def fits(a, key):
     return True
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(80))
 def test_random_programs_give_what_numpy_gives(seed):
     x = np.random.default_rng(seed).standard_normal(12)
     f = lambda x: random_program(x, seed)  # noqa: E731

@@ -325,19 +325,24 @@ class Expr(Evaluation):
                 parts.append(n if n >= 0 else None)
         if parts.count(None) > 1:
             raise ValueError(f"reshape: only one length may be -1, but the shape is {lengths}")
-        view = viewed(
-            self,
-            lambda node: _core.reshape(node, parts),
-            lambda node, value: _core.reshape(value, node.shape),
-            lambda array: array.reshape(_core.reshape(self._node, parts).shape),  # type: ignore[arg-type]
-            may_copy=True,
-        )
+        view = reshaped(self, parts, lambda array: array.reshape(_core.reshape(self._node, parts).shape))
         view._symbols = symbols
-        return view  # type: ignore[no-any-return]
+        return view
 
 
 for _name, _operator in IN_PLACE.items():
     setattr(Expr, _name, _operator)
+
+
+def reshaped(x: Expr, parts: list[int | Node | None], of_array: Callable[[Any], Any]) -> Expr:
+    """Return an expression with the same elements and another shape, of which NumPy makes a view where it can."""
+    return viewed(  # type: ignore[no-any-return]
+        x,
+        lambda node: _core.reshape(node, parts),
+        lambda node, value: _core.reshape(value, node.shape),
+        of_array,
+        may_copy=True,
+    )
 
 
 def permuted(x: Expr, order: Iterable[int]) -> Expr:

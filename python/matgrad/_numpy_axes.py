@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from . import _core
-from ._expr import Expr, as_expr, contract, elementwise, permuted, union
+from ._expr import Expr, as_expr, contract, elementwise, permuted, reshaped, union
 from ._numpy_protocol import FUNCTIONS
 from ._numpy_reductions import Axis, normalized_axes
 from ._views import viewed
@@ -91,7 +91,8 @@ def reshape(a: Any, shape: Any, order: Literal["C", "F"] = "C") -> Expr:
 
 
 def ravel(a: Any, order: Literal["C", "F"] = "C") -> Expr:
-    return as_expr("ravel", a).reshape(-1, order=order)
+    x = as_expr("ravel", a)
+    return reshaped(x.T if order == "F" else x, [None], np.ravel)  # contiguous, unlike reshape(-1)
 
 
 def atleast_1d(a: Any) -> Expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +20,10 @@ SPECIAL: dict[str, Callable[..., Any]] = {}
 """The same of the universal functions of `scipy.special`."""
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """The same of NumPy's other functions: ``"sum"``, ``"linalg.inv"``."""
+_VIEWS = """transpose swapaxes matrix_transpose linalg.matrix_transpose moveaxis rollaxis expand_dims squeeze broadcast_to
+    reshape ravel atleast_1d atleast_2d atleast_3d flip flipud fliplr rot90 diagonal linalg.diagonal real"""
+VIEWS = frozenset(re.split(r"\s+", _VIEWS))
+"""Those whose results are views of their operands, or the operands themselves."""
 HOOKS: dict[str, Callable[..., Any]] = {}
 """What operators of expressions leave to modules above theirs: object arrays, and indices that are arrays."""
 
@@ -34,11 +39,19 @@ def _ufunc(name: str) -> Callable[[Any, Any], Any]:
     return apply
 
 
+def _own(name: str, result: Any, args: tuple[Any, ...]) -> Any:
+    """Return the result of a function as an array of its own, unless NumPy's is a view, or an operand itself."""
+    if name not in VIEWS and isinstance(result, Symbolic):
+        is_shared = getattr(result, "_source", None) is not None or any(result is arg for arg in args)
+        return +result if is_shared else result  # type: ignore[operator]
+    return result
+
+
 def _method(name: str) -> Callable[..., Any]:
     """Return a method that is NumPy's function of that name, with the array as its first argument."""
 
     def apply(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return FUNCTIONS[name](self, *args, **kwargs)
+        return _own(name, FUNCTIONS[name](self, *args, **kwargs), (self, *args))
 
     apply.__name__ = name
     apply.__doc__ = f"Return what `numpy.{name}` does."
@@ -153,7 +166,7 @@ class ArrayMethods(Symbolic):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         name = f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
-        return _called(f"numpy.{name}", FUNCTIONS.get(name), args, kwargs)
+        return _own(name, _called(f"numpy.{name}", FUNCTIONS.get(name), args, kwargs), args)
 
     # --- What needs values ---
 

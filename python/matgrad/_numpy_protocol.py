@@ -20,8 +20,9 @@ SPECIAL: dict[str, Callable[..., Any]] = {}
 """The same of the universal functions of `scipy.special`."""
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """The same of NumPy's other functions: ``"sum"``, ``"linalg.inv"``."""
-_VIEWS = """transpose swapaxes matrix_transpose linalg.matrix_transpose moveaxis rollaxis expand_dims squeeze broadcast_to
-    reshape ravel atleast_1d atleast_2d atleast_3d flip flipud fliplr rot90 diagonal linalg.diagonal real"""
+_VIEWS = """transpose swapaxes matrix_transpose linalg.matrix_transpose moveaxis rollaxis expand_dims squeeze
+    broadcast_to reshape ravel atleast_1d atleast_2d atleast_3d flip flipud fliplr rot90 diagonal linalg.diagonal
+    real"""
 VIEWS = frozenset(re.split(r"\s+", _VIEWS))
 """Those whose results are views of their operands, or the operands themselves."""
 HOOKS: dict[str, Callable[..., Any]] = {}

@@ -125,7 +125,7 @@ def mapped(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 
 def random_like(tree: Any) -> Any:
-    return mapped(lambda leaf: RANDOM.standard_normal(np.shape(leaf)), tree)
+    return mapped(lambda leaf: RANDOM.standard_normal(np.shape(leaf))[()], tree)
 
 
 def inner(a: Any, b: Any) -> float:

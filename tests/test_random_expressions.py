@@ -99,6 +99,7 @@ def functions_of_jax(jax):
         relu=jax.nn.relu,
         logdet=lambda X: jax.numpy.linalg.slogdet(X)[1],
         vec=lambda X: X.T.ravel(),
+        expm=jax.scipy.linalg.expm,
     )
 
 

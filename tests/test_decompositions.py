@@ -290,6 +290,16 @@ def test_a_gradient_through_the_exponential_takes_one_exponential():
     assert sorted(row.sizes for row in rows if row.kernel == "expm") == ["10×10", "5×5"]
 
 
+def test_nodes_made_while_lowering_keep_their_addresses():
+    A, B, t = mg.matrix("A"), mg.matrix("B"), mg.scalar("t")
+    values = {"A": definite((2, 2)), "B": RNG.normal(size=(3, 2)), "t": 0.65}
+    whole = t * A @ A + np.eye(2)
+    solution = np.linalg.solve(0.3 * np.linalg.cholesky(whole @ whole.T) + np.eye(2), np.linalg.pinv(B))
+    for mode in MODES:
+        derivative = solution.diff(t, mode=mode)
+        np.testing.assert_allclose(derivative(**values), run_source(derivative.to_numpy(), values), atol=1e-12)
+
+
 # --- Errors ---
 
 

@@ -143,6 +143,7 @@ View Lowering::view(const Expr& node) {
   } else {
     throw std::invalid_argument("the expression contains a symbol that is not an argument");
   }
+  kept_.push_back(node);
   return views_[node.get()] = result;
 }
 

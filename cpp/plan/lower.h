@@ -140,10 +140,10 @@ class Lowering {
   std::vector<int64_t> sizes_{};  ///< of buffers from plan_.buffers.arena() on
   int64_t largest_ = 0;           ///< of sizes_
   std::map<const expr::Node*, View> views_{};
-  std::set<const expr::Node*> stored_{};           ///< what could be deferred but is stored in any case
+  std::vector<expr::Expr> kept_{};        ///< what has a view, so that nothing made meanwhile takes its address
+  std::set<const expr::Node*> stored_{};  ///< what could be deferred but is stored in any case
   std::set<const expr::Node*> single_products_{};  ///< that are lowered with the product that they are part of
   std::map<std::tuple<const expr::Node*, double, bool>, View> powers_{};
-  std::vector<expr::Expr> made_{};  ///< what the value of a node is lowered as, so that it lives as long as its view
   std::map<const expr::Node*, Factorization> factorizations_{};
   std::map<std::pair<Decomposition, const expr::Node*>, std::array<View, kMaxOperands>> decompositions_{};
   std::set<std::pair<Decomposition, const expr::Node*>> with_vectors_{};  ///< that are wanted

@@ -143,7 +143,7 @@ View Lowering::lower_linalg(const Linalg& linalg, Shape shape) {
   if (const auto part = part_of(linalg.op)) return decomposition(part->kind, linalg.operand)[part->part];
   if (linalg.op == LinalgOp::PseudoInverse) {
     if (element_count(shape) == 0) return new_buffer(std::move(shape));
-    return view(made_.emplace_back(pseudoinverse(linalg)));
+    return view(pseudoinverse(linalg));
   }
   const Factorization lu = factorization(linalg.operand);
   const View result = new_buffer(std::move(shape));

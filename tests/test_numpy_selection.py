@@ -164,6 +164,8 @@ def test_long_cumulative_sums_need_no_matrix():
 
 
 def test_empty_arrays():
+    never = mg.jacobian(lambda x: np.repeat(x, 0, axis=1))(T)
+    assert never.shape == (2, 0, 3, *T.shape)
     A = mg.matrix("A")
     for shape in ((0, 3), (3, 0)):
         empty = np.zeros(shape)

@@ -153,6 +153,8 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Expr:
     if np.ndim(repeats) > 0:
         return rearranged("repeat", x, k, lambda places: np.repeat(places, repeats))
     count, lengths = index(repeats), x._lengths
+    if count < 1:
+        return rearranged("repeat", x, k, lambda places: np.repeat(places, count))
     wide = broadcast_to(expand_dims(x, k + 1), (*lengths[: k + 1], count, *lengths[k + 1 :]))
     return wide.reshape(*lengths[:k], lengths[k] * count, *lengths[k + 1 :])
 

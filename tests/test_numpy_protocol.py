@@ -288,7 +288,7 @@ def test_what_is_not_supported_is_named(call, message):
 
 def test_every_function_of_the_tables_is_tested():
     folder = Path(__file__).parent
-    others = [folder / "test_inplace.py", *folder.glob("test_numpy_*.py")]
+    others = [folder / "test_inplace.py", folder / "test_decompositions.py", *folder.glob("test_numpy_*.py")]
     text = "; ".join(CASES) + "".join(path.read_text(encoding="utf-8") for path in others)
     called = set(re.findall(r"(?:np|special)\.(?:\w+\.)?\w+", text))
     missing = [name for name in [*UFUNCS, *FUNCTIONS] if not {f"np.{name}", f"special.{name}"} & called]

@@ -71,6 +71,20 @@ def test_selections_of_selections():
         np.testing.assert_allclose(np.sum(e * weights).diff(x)(x=X), np.tensordot(weights, J, weights.ndim))
 
 
+def test_no_entries():
+    x = mg.vector("x")
+    none = x[[]]
+    for e, wanted in [
+        (none, np.zeros(0)),
+        (np.sum(none).diff(x), np.zeros(3)),
+        (np.sum(none**2).diff(x, x), np.zeros((3, 3))),
+    ]:
+        np.testing.assert_array_equal(e(x=np.ones(3)), wanted)
+    np.testing.assert_array_equal(none(x=np.zeros(0)), np.zeros(0))
+    p = mg.vector("p")
+    np.testing.assert_array_equal(np.sum(np.exp(x[p])).diff(x)(x=np.ones(3), p=np.zeros(0, int)), np.zeros(3))
+
+
 def test_more_indices_than_a_step_takes():
     T = mg.tensor("T", 5)
     X = np.random.default_rng(2).standard_normal((3, 4, 2, 3, 2))

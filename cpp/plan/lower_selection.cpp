@@ -63,6 +63,11 @@ class Selecting {
 
   /// target += coefficient Π factors, the target's last labels being those that the gathers give.
   void scatter(double coefficient, const View& target) {
+    bool is_empty = element_count(target.shape) == 0;
+    for (const ProductFactor& gather : scattered_) {
+      for (char label : gather.labels) is_empty |= lengths_[uint8_t(label)] == 0;
+    }
+    if (is_empty) return;
     Operand x;
     if (factors_.empty()) {
       x = {lowering_.number(coefficient, {}).place, std::vector<int64_t>(lengths_.size(), 0)};
@@ -172,7 +177,7 @@ class Selecting {
     for (char label : result.labels) shape.push_back(lengths_[uint8_t(label)]);
     result.view = lowering_.new_buffer(std::move(shape));
     const Operand to = over_labels(result.view, result.labels, lengths_.size());
-    emit(std::move(step), to, from, indices, to);
+    if (element_count(result.view.shape) > 0) emit(std::move(step), to, from, indices, to);
     return result;
   }
 
@@ -195,9 +200,6 @@ class Selecting {
     for (const Operand& index : indices) operands.push_back(&index);
     Set labels = 0;
     for (const Operand* operand : operands) labels |= operand->labels();
-    for (size_t label = 0; label < lengths_.size(); ++label) {
-      if ((labels >> label & 1) != 0 && lengths_[label] == 0) return;
-    }
     step.operands = int(operands.size());
     for (size_t k = 0; k < operands.size(); ++k) step.places[k] = operands[k]->place;
     step.nest = make_nest(lengths_, by_descending_stride(order, labels), operands);

@@ -148,3 +148,8 @@ def test_masks_leave_the_precision_as_it_is():
         assert e(x=array.astype(np.float32)).dtype == np.float32
         assert e(x=array).dtype == np.float64
     np.testing.assert_array_equal(np.where(mask, 0.1, x)(x=array), [0.1, 1, 0.1])
+
+
+def test_a_power_of_zero_is_constant():
+    y = mg.vector("y")
+    np.testing.assert_array_equal(np.power(0.0, y).diff(y)(y=np.array([0.5, 2.0])), np.zeros((2, 2)))

@@ -152,8 +152,8 @@ bool Product::take_rewritten(const Factor& factor) {
 bool Product::take_einsum(const Einsum& child, int child_ndim, const Factor& factor) {
   const double e = factor.exponent;
   if (child.factors.empty()) {
-    coefficient_ *=
-        factor.guard ? double(child.coefficient != 0) * std::pow(child.coefficient, e) : std::pow(child.coefficient, e);
+    is_guarded_zero_ |= factor.guard && child.coefficient == 0;
+    coefficient_ *= std::pow(child.coefficient, e);
     return true;
   }
   const bool distributes = is_integer(e) || child.coefficient > 0;
@@ -200,6 +200,7 @@ Expr Product::finish() {
   while (contract_delta() || merge_equal() || contract_reshape_or_slice() || sum_gather() || cancel_inverse() ||
          merge_exponentials() || replace_unused_labels() || split_closed_components()) {
   }
+  if (is_guarded_zero_) coefficient_ = 0;  // whatever else it was
   if (coefficient_ == 0) factors_.clear();
   if (auto sum = distributed()) return *sum;
   make_deltas_canonical();

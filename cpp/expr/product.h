@@ -48,6 +48,7 @@ class Product {
   void remove(size_t k) { factors_.erase(factors_.begin() + ptrdiff_t(k)); }
 
   double coefficient_;
+  bool is_guarded_zero_ = false;
   int ndim_;
   std::vector<Factor> factors_{};
   Lengths lengths_;  ///< of every label, null where not yet known or no longer in use

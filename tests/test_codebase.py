@@ -32,8 +32,9 @@ SOURCES = [*CPP, *PYTHON, *SCRIPTS]
 MAY_INCLUDE = {
     "kernels": {"kernels"},
     "expr": {"expr"},
-    "include": {"expr", "matgrad"},
+    "include": {"matgrad"},
     "plan": {"plan", "expr", "kernels", "matgrad"},
+    "api": {"api", "plan", "expr", "kernels", "matgrad"},
     "bindings": {"bindings", "plan", "expr", "kernels", "matgrad"},
 }
 KERNEL_SYSTEM_HEADERS = {"cstddef", "cstdint", "cstring", "immintrin.h", "arm_neon.h"}

@@ -2,18 +2,17 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <set>
 #include <string>
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/constant.h"
 #include "bindings/special.h"
-#include "bindings/with_lengths.h"
 #include "expr/diff.h"
 #include "expr/numpy_api.h"
 #include "expr/print.h"
 #include "expr/special.h"
+#include "expr/with_lengths.h"
 
 namespace matgrad::bindings {
 namespace {
@@ -168,16 +167,6 @@ void bind_numpy(py::module_& module) {
       py::arg("x"), py::arg("indices"));
 }
 
-/// The symbols that the value of an expression depends on, by its lengths also.
-std::set<std::string> symbol_names(const Expr& e) {
-  std::set<std::string> names;
-  for (const Expr& node : with_lengths(e)) {
-    if (auto* symbol = node->as<expr::Symbol>()) names.insert(symbol->name);
-    if (auto* size = node->as<expr::Size>(); size && size->axis >= 0) names.insert(size->name);
-  }
-  return names;
-}
-
 expr::Mode mode_of(const std::string& name) {
   constexpr const char* kModes[] = {"auto", "forward", "reverse", "cross_country"};
   for (int k = 0; k < 4; ++k) {
@@ -198,7 +187,7 @@ void bind_calculus(py::module_& module) {
         return derivative(y, variables, mode_of(mode));
       },
       py::arg("y"), py::arg("variables"), py::arg("mode"));
-  module.def("symbol_names", &symbol_names, py::arg("e"));
+  module.def("symbol_names", &expr::symbol_names, py::arg("e"));
   module.def("to_matrix", &expr::to_matrix, py::arg("e"));
   module.def("to_latex", &expr::to_latex, py::arg("e"));
   module.def("to_index", &expr::to_index, py::arg("e"));

@@ -6,8 +6,8 @@
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/constant.h"
-#include "bindings/with_lengths.h"
 #include "expr/numpy_api.h"
+#include "expr/with_lengths.h"
 
 namespace matgrad::bindings {
 namespace {

@@ -4,7 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <string>
-#include <string_view>
+#include <type_traits>
 
 #include "plan/lapack.h"
 
@@ -14,31 +14,32 @@ namespace py = pybind11;
 
 namespace {
 
-/// The function of that name, whose arguments must begin as given: the rest follows from the name.
-template <class F>
-void take(const py::dict& functions, const std::string& name, std::string_view arguments, F*& function) {
-  const py::capsule capsule = functions[name.c_str()];
-  const std::string_view signature = capsule.name();
-  if (!signature.starts_with(arguments)) {
-    throw py::import_error("scipy.linalg.cython_lapack." + name + " has the signature " + std::string(signature) +
-                           " but must begin with " + std::string(arguments));
-  }
-  function = reinterpret_cast<F*>(PyCapsule_GetPointer(capsule.ptr(), capsule.name()));
+/// How SciPy writes the arguments of a function up to the first that depends on the precision.
+template <class T, class... Arguments>
+std::string beginning(void (*)(Arguments...)) {
+  std::string text = "void (";
+  bool is_over = false;
+  auto append = [&]<class A>(A*) {
+    is_over |= std::is_same_v<A, T>;
+    if (!is_over) text += std::is_same_v<A, char> ? "char *, " : "int *, ";
+  };
+  (append(Arguments()), ...);
+  return text;
 }
 
-/// All functions of a precision, whose names begin with that letter.
+/// Takes all functions of a precision, whose names begin with that letter.
 template <class T>
 void take_all(const py::dict& functions, char precision, plan::Lapack<T>& lapack) {
-  auto named = [&](const char* rest) { return precision + std::string(rest); };
-  take(functions, named("getrf"), "void (int *, int *, ", lapack.getrf);
-  take(functions, named("getrs"), "void (char *, int *, int *, ", lapack.getrs);
-  take(functions, named("getri"), "void (int *, ", lapack.getri);
-  take(functions, named("potrf"), "void (char *, int *, ", lapack.potrf);
-  take(functions, named("potrs"), "void (char *, int *, int *, ", lapack.potrs);
-  take(functions, named("syevd"), "void (char *, char *, int *, ", lapack.syevd);
-  take(functions, named("gesdd"), "void (char *, int *, int *, ", lapack.gesdd);
-  take(functions, named("geqrf"), "void (int *, int *, ", lapack.geqrf);
-  take(functions, named("orgqr"), "void (int *, int *, int *, ", lapack.orgqr);
+  plan::for_each_function(lapack, [&]<class F>(const char* rest, F*& function) {
+    const std::string name = precision + std::string(rest);
+    const py::capsule capsule = functions[name.c_str()];
+    const std::string signature = capsule.name();
+    if (const std::string wanted = beginning<T>(function); !signature.starts_with(wanted)) {
+      throw py::import_error("scipy.linalg.cython_lapack." + name + " has the signature " + signature +
+                             " but must begin with " + wanted);
+    }
+    function = reinterpret_cast<F*>(PyCapsule_GetPointer(capsule.ptr(), capsule.name()));
+  });
 }
 
 }  // namespace

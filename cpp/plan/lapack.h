@@ -19,6 +19,20 @@ struct Lapack {
   void (*orgqr)(int* m, int* n, int* k, T* a, int* lda, T* scales, T* work, int* work_size, int* info) = nullptr;
 };
 
+/// Calls visit(name, function) for all of them, by their names without the letter of the precision.
+template <class T, class Visit>
+void for_each_function(Lapack<T>& lapack, const Visit& visit) {
+  visit("getrf", lapack.getrf);
+  visit("getrs", lapack.getrs);
+  visit("getri", lapack.getri);
+  visit("potrf", lapack.potrf);
+  visit("potrs", lapack.potrs);
+  visit("syevd", lapack.syevd);
+  visit("gesdd", lapack.gesdd);
+  visit("geqrf", lapack.geqrf);
+  visit("orgqr", lapack.orgqr);
+}
+
 /// The functions of one precision; to be set before a program that needs them runs.
 template <class T>
 inline Lapack<T> lapack{};

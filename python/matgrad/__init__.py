@@ -18,7 +18,15 @@ from . import _numpy_special as _numpy_special
 from . import _selection as _selection
 from . import closed_form
 from ._compile import compile
-from ._config import active_isa, available_isas, get_num_threads, set_num_threads, show_config
+from ._config import (
+    active_isa,
+    available_isas,
+    get_cmake_dir,
+    get_include,
+    get_num_threads,
+    set_num_threads,
+    show_config,
+)
 from ._core import Function, __version__
 from ._expr import Expr
 from ._functions import expm, log_softmax, logdet, logsumexp, polygamma, relu, sigmoid, softmax, softplus
@@ -48,6 +56,8 @@ __all__ = [
     "expm",
     "flatten",
     "formula",
+    "get_cmake_dir",
+    "get_include",
     "get_num_threads",
     "grad",
     "hessian",

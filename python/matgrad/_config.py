@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import index
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from . import _core
@@ -122,6 +123,55 @@ def set_num_threads(n: int) -> None:
     if not 1 <= count < 2**31:
         raise ValueError(f"set_num_threads: n is {count} but must be at least 1" + " and below 2**31" * (count > 1))
     _core.set_num_threads(count)
+
+
+def get_include() -> str:
+    """
+    Return the folder with the headers of the C++ API.
+
+    Returns
+    -------
+    str
+
+    See Also
+    --------
+    get_cmake_dir : The folder with the CMake package.
+
+    Examples
+    --------
+    >>> import os
+    >>> import matgrad as mg
+    >>> os.listdir(mg.get_include())
+    ['matgrad']
+    """
+    return str(_installed() / "include")
+
+
+def get_cmake_dir() -> str:
+    """
+    Return the folder with the CMake package, for ``cmake -Dmatgrad_DIR=...``.
+
+    Returns
+    -------
+    str
+
+    See Also
+    --------
+    get_include : The folder with the headers.
+
+    Examples
+    --------
+    >>> import os
+    >>> import matgrad as mg
+    >>> "matgradConfig.cmake" in os.listdir(mg.get_cmake_dir())
+    True
+    """
+    return str(_installed() / "lib" / "cmake" / "matgrad")
+
+
+def _installed() -> Path:
+    """Return the folder with what was compiled; of an editable installation that is not where the sources are."""
+    return Path(_core.__file__).parent
 
 
 @overload

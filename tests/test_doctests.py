@@ -13,7 +13,14 @@ import matgrad
 
 README = Path(__file__).parents[1] / "README.md"
 # What examples need, by the headings in the README under which they stand; adapters are named after it.
-LIBRARIES = {"SciPy": "scipy", "scikit-learn": "sklearn", "PyTorch": "torch", "JAX": "jax", "Dask": "dask"}
+LIBRARIES = {
+    "SciPy": "scipy",
+    "scikit-learn": "sklearn",
+    "PyTorch": "torch",
+    "JAX": "jax",
+    "Dask": "dask",
+    "Threads": "threadpoolctl",
+}
 ABSENT = {name for name in LIBRARIES.values() if importlib.util.find_spec(name) is None}
 MODULES = sorted(
     module.name

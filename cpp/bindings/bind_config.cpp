@@ -1,6 +1,8 @@
 // Instruction sets, threads, memory and how the module was built, as Python sees them.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "bindings/without_gil.h"
@@ -10,6 +12,19 @@
 #include "plan/cpu_count.h"
 #include "plan/stream.h"
 #include "plan/threads.h"
+
+extern "C" {
+
+/// The number of threads, for matgrad.interop.threadpoolctl.
+__attribute__((visibility("default"))) int matgrad_get_num_threads() {
+  return matgrad::threads::num_threads();
+}
+
+/// Sets it; less than 1 is 1.
+__attribute__((visibility("default"))) void matgrad_set_num_threads(int n) {
+  matgrad::threads::set_num_threads(std::max(n, 1));
+}
+}
 
 namespace matgrad::bindings {
 

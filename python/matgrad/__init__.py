@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import _entries as _entries
@@ -121,3 +122,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if "threadpoolctl" in sys.modules:
+    importlib.import_module(".interop.threadpoolctl", __name__).register()

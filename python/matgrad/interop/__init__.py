@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import dask, jax, scipy, sklearn, torch
+    from . import dask, jax, scipy, sklearn, threadpoolctl, torch
 
-__all__ = ["dask", "jax", "scipy", "sklearn", "torch"]
+__all__ = ["dask", "jax", "scipy", "sklearn", "threadpoolctl", "torch"]
 
 
 def __getattr__(name: str) -> Any:

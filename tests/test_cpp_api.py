@@ -16,20 +16,20 @@ import matgrad as mg
 ROOT = Path(__file__).parents[1]
 CONSUMER = ROOT / "tests" / "consumer"
 LAPACK = next(Path(scipy.__file__).parents[1].glob("scipy.libs/libscipy_openblas*.so*"), None)
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # CMake and ninja may be from PyPI
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-pytestmark = pytest.mark.skipif(
-    shutil.which("cmake") is None or COMPILER is None, reason="needs CMake and a C++ compiler"
-)
+CMAKE = shutil.which("cmake", path=PATH)
+pytestmark = pytest.mark.skipif(CMAKE is None or COMPILER is None, reason="needs CMake and a C++ compiler")
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
     """The folder with the consumer's programs."""
     folder = tmp_path_factory.mktemp("consumer")
-    generator = ["-GNinja"] if shutil.which("ninja") else []
-    configure = ["cmake", "-S", CONSUMER, "-B", folder, f"-Dmatgrad_DIR={mg.get_cmake_dir()}", *generator]
-    for command in (configure, ["cmake", "--build", folder]):
-        done = subprocess.run(command, capture_output=True, text=True)
+    generator = ["-GNinja"] if shutil.which("ninja", path=PATH) else []
+    configure = [CMAKE, "-S", CONSUMER, "-B", folder, f"-Dmatgrad_DIR={mg.get_cmake_dir()}", *generator]
+    for command in (configure, [CMAKE, "--build", folder]):
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PATH": PATH})
         assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

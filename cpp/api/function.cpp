@@ -89,7 +89,7 @@ void run(const plan::Program& program, const plan::Plan& plan, std::span<const V
   for (std::size_t k = 0; k < arguments.size(); ++k) inputs[k] = arguments[k].data();
   try {
     program.run<T>(plan, inputs.data(), results, is_mapped.data());
-  } catch (const plan::SingularMatrix& error) {
+  } catch (const plan::LinalgError& error) {
     throw std::domain_error(error.what());
   }
 }

@@ -37,7 +37,7 @@ struct PrecisionOf<T> {
 /// read where they are. How it is computed is worked out for each new set of shapes and remembered.
 ///
 /// Calls throw std::invalid_argument where shapes don't fit, std::bad_alloc where memory doesn't suffice, and
-/// std::domain_error if a singular matrix is to be inverted.
+/// std::domain_error where a matrix has no inverse or decomposition.
 class Function {
  public:
   explicit Function(std::shared_ptr<const detail::Program> program) : program_(std::move(program)) {}

@@ -33,7 +33,9 @@ struct Named {
 
 constexpr Named kFunctions[] = {
     {"sgetrf", sgetrf_}, {"sgetrs", sgetrs_}, {"sgetri", sgetri_}, {"spotrf", spotrf_}, {"spotrs", spotrs_},
-    {"dgetrf", dgetrf_}, {"dgetrs", dgetrs_}, {"dgetri", dgetri_}, {"dpotrf", dpotrf_}, {"dpotrs", dpotrs_},
+    {"ssyevd", ssyevd_}, {"sgesdd", sgesdd_}, {"sgeqrf", sgeqrf_}, {"sorgqr", sorgqr_}, {"dgetrf", dgetrf_},
+    {"dgetrs", dgetrs_}, {"dgetri", dgetri_}, {"dpotrf", dpotrf_}, {"dpotrs", dpotrs_}, {"dsyevd", dsyevd_},
+    {"dgesdd", dgesdd_}, {"dgeqrf", dgeqrf_}, {"dorgqr", dorgqr_},
 };
 
 matgrad::LapackFunction find(const char* name) {

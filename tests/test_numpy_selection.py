@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import matgrad as mg
+from identity import run_source
 from matgrad.testing import check_derivatives
 
 RNG = np.random.default_rng(11)
@@ -191,3 +192,15 @@ def test_empty_arrays():
 def test_errors(call, error):
     with pytest.raises(error):
         call(mg.vector("x", 6))
+
+
+def test_a_sum_that_is_repeated_along_an_axis_that_drops_out():
+    """Terms of a sum that don't depend on a summed axis are multiplied by its length, beside triangles and gathers."""
+    A, x = mg.matrix("A"), mg.vector("x")
+    M, row = RNG.standard_normal((5, 5)), RNG.standard_normal(5)
+    places = np.array([3, 0, 0, 2, 4])
+    for e in (np.sum(np.tril(A) @ (np.diag(x) + np.outer(x, x) + x)), np.sum((np.diag(x) + x)[places] * A)):
+        second = e.diff(x, mode="forward")
+        wanted = run_source(second.to_numpy(), {"A": M, "x": row})
+        np.testing.assert_allclose(second(A=M, x=row), wanted, rtol=1e-12)
+        np.testing.assert_allclose(e.diff(x, mode="reverse")(A=M, x=row), wanted, rtol=1e-12)

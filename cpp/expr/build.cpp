@@ -139,6 +139,11 @@ Expr guard(const Expr& c) {
   return einsum(1, {{c, labels_from(0, c->ndim()), 1, true}}, c->lengths);
 }
 
+Expr guarded(const Expr& c, const Expr& x) {
+  const Labels labels = labels_from(0, x->ndim());
+  return einsum(1, {{c, labels, 1, true}, {x, labels}}, x->lengths);
+}
+
 Expr transpose(const Expr& x, const Labels& permutation) {
   Labels labels(permutation.size(), char(0));
   Lengths lengths(permutation.size());

@@ -71,6 +71,8 @@ Expr operator-(const Expr& a);
 Expr power(const Expr& x, double exponent);
 /// 1 where c is not zero, else 0, and then what it is multiplied with is 0, too, even if it is infinite or NaN.
 Expr guard(const Expr& c);
+/// x where c is not zero, else 0.
+Expr guarded(const Expr& c, const Expr& x);
 /// Axis k of the result is axis permutation[k] of the operand.
 Expr transpose(const Expr& x, const Labels& permutation);
 /// Axis k of the operand becomes axis axes[k] of a result with the given lengths, along whose other axes it is

@@ -180,8 +180,8 @@ const Op kOps[] = {
     {"logical_not", 1, VALUE(double(x == 0)), {}, "¬{0}", "\\lnot {0}", "np.logical_not({0,})", Op::Indicator},
     // 0^y is constant in y > 0, and x^0 in x
     {"power", 2, VALUE(std::pow(x, y)),
-     {PARTIAL(guard(map("not_equal", {y, like(y, 0)})) * y * map("power", {x, y - like(y, 1)})),
-      PARTIAL(guard(map("not_equal", {x, like(x, 0)})) * value * map("log", {x}))},
+     {PARTIAL(guarded(map("not_equal", {y, like(y, 0)}), y * map("power", {x, y - like(y, 1)}))),
+      PARTIAL(guarded(map("not_equal", {x, like(x, 0)}), value * map("log", {x})))},
      "{0}^{1}", "{{0}}^{{1,}}", "{0} ** {1}"},
     {"arctan2", 2, VALUE(std::atan2(x, y)),
      {PARTIAL(y * power(power(x, 2) + power(y, 2), -1)), PARTIAL(-(x * power(power(x, 2) + power(y, 2), -1)))},

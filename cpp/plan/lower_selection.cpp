@@ -2,6 +2,7 @@
 // Triangle sums cumulatively; neither is stored, unless nothing else will do.
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "expr/build.h"
 #include "plan/lower.h"
@@ -36,7 +37,9 @@ Operand over_labels(const View& view, const Labels& labels, size_t count) {
 class Selecting {
  public:
   Selecting(Lowering& lowering, std::vector<ProductFactor> factors, size_t ndim, std::vector<int64_t> lengths)
-      : lowering_(lowering), factors_(std::move(factors)), ndim_(ndim), lengths_(std::move(lengths)) {}
+      : lowering_(lowering), factors_(std::move(factors)), ndim_(ndim), lengths_(std::move(lengths)) {
+    repetitions_ = drop_unused_labels();
+  }
 
   /// Leaves tensors, identities, and gathers whose last label is one of the result's and nothing else's.
   void resolve() {
@@ -51,12 +54,11 @@ class Selecting {
       factors_.push_back(dense(scattered_.back()));
       scattered_.pop_back();
     }
-    for (size_t label = ndim_; label < lengths_.size(); ++label) {  // what is summed is no label any more
-      auto has = [&](const ProductFactor& factor) { return has_label(factor, char(label)); };
-      if (std::ranges::none_of(factors_, has) && std::ranges::none_of(scattered_, has)) lengths_[label] = 1;
-    }
+    drop_unused_labels();
   }
 
+  /// By what the product is to be multiplied, because it is summed over labels that no factor has.
+  double repetitions() const { return repetitions_; }
   bool scatters() const { return !scattered_.empty(); }
   const std::vector<ProductFactor>& factors() const { return factors_; }
   const std::vector<int64_t>& lengths() const { return lengths_; }
@@ -110,6 +112,17 @@ class Selecting {
       if (&*factor != &but && has_label(*factor, label)) found.push_back(factor);
     }
     return found;
+  }
+
+  /// Sets the length of summed labels that no factor has to 1; returns the product of what they were.
+  double drop_unused_labels() {
+    double product = 1;
+    for (size_t label = ndim_; label < lengths_.size(); ++label) {
+      auto has = [&](const ProductFactor& factor) { return has_label(factor, char(label)); };
+      if (std::ranges::any_of(factors_, has) || std::ranges::any_of(scattered_, has)) continue;
+      product *= double(std::exchange(lengths_[label], 1));
+    }
+    return product;
   }
 
   bool is_result(char label) const { return uint8_t(label) < ndim_; }
@@ -299,7 +312,7 @@ class Selecting {
     if (const auto* triangle = selection.selection->as<Triangle>()) {  // cumulative sums of the rows of the identity
       const Expr columns = selection.selection->lengths[1];
       const ProductFactor rows{.view = lowering_.view(delta(columns)), .labels = Labels{char(2), char(1)}};
-      Selecting own(lowering_, {}, 2, {shape[0], shape[1], shape[1]});
+      Selecting own(lowering_, {rows}, 2, {shape[0], shape[1], shape[1]});
       result.view = own.cumulative_sum(rows, char(2), char(0), false, triangle->offset).view;
       return result;
     }
@@ -313,6 +326,7 @@ class Selecting {
   std::vector<ProductFactor> factors_, scattered_{};
   size_t ndim_;
   std::vector<int64_t> lengths_;
+  double repetitions_ = 1;
 };
 
 }  // namespace
@@ -325,6 +339,7 @@ View lower_selection(Lowering& lowering, double coefficient, std::vector<Product
                      const std::vector<int64_t>& lengths) {
   Selecting selecting(lowering, std::move(factors), shape.size(), lengths);
   selecting.resolve();
+  coefficient *= selecting.repetitions();
   if (!selecting.scatters()) {
     return lower_product(lowering, coefficient, selecting.factors(), std::move(shape), selecting.lengths());
   }
@@ -339,6 +354,7 @@ void write_selection(Lowering& lowering, double coefficient, std::vector<Product
                      const std::vector<int64_t>& lengths, bool add) {
   Selecting selecting(lowering, std::move(factors), target.shape.size(), lengths);
   selecting.resolve();
+  coefficient *= selecting.repetitions();
   if (!selecting.scatters()) {
     return write_product(lowering, coefficient, selecting.factors(), target, selecting.lengths(), add);
   }

@@ -147,15 +147,22 @@ def test_any_layout_of_the_operand():
             assert_close(f(A)(A=value), f(np.ascontiguousarray(value)), name=name)
 
 
-def test_functions_of_the_symmetric_part():
-    A, value = mg.matrix("A"), definite((4, 4)) + 0.1 * RNG.normal(size=(4, 4))
-    for f in (np.linalg.cholesky, np.linalg.eigvalsh, lambda A: np.linalg.eigh(A)[1]):
-        assert_close(f(A)(A=value), f((value + value.T) / 2))
-        assert_close(f(A.T)(A=value), f(A)(A=value))
-        derivative = f(A).diff(A)(A=value)
-        np.testing.assert_allclose(derivative, turned(derivative), atol=1e-12)
-        mg.testing.check_derivatives(f(A), {"A": value}, order=1)
+@pytest.mark.parametrize("shape", [(4, 4), (2, 3, 3)])
+def test_one_triangle_is_read(shape):
+    A, value = mg.tensor("A", len(shape)), definite(shape) + 0.1 * RNG.normal(size=shape)
+    for read, unread, functions in (
+        (np.tril, np.triu, (np.linalg.cholesky, np.linalg.eigvalsh, lambda A: np.linalg.eigh(A)[1])),
+        (np.triu, np.tril, (lambda A: np.linalg.cholesky(A, upper=True), lambda A: np.linalg.eigvalsh(A, "U"))),
+    ):
+        other = read(value) + unread(np.full(shape, np.nan), 1 if unread is np.triu else -1)
+        for f in functions:
+            assert_close(f(A)(A=value), f(value))
+            assert_close(f(A)(A=other), f(value))
+            mg.testing.check_derivatives(f, (value,), order=1)
+    with pytest.raises(ValueError, match=r"cholesky: the operand has shape \(3, 4\) but must be square"):
+        np.linalg.cholesky(mg.matrix("A", 3, 4))
     S = mg.matrix("S", symmetric=True)
+    assert str(np.linalg.eigvalsh(S)) == "λ(S)"
     mg.testing.check_derivatives(np.linalg.cholesky(S), {"S": definite((3, 3))}, order=1)
 
 
@@ -244,12 +251,17 @@ def test_gradients_and_hessians_agree_with_jax(name, function):
     from jax.scipy.linalg import expm
 
     value = definite((4, 4)) + np.diag(np.arange(4.0))
-    reference = jax.grad(lambda A: function(jax.numpy, expm, A))
+    reads_a_triangle = name in ("cholesky", "eigenvalues", "eigenvectors", "a projection")  # JAX: the symmetric part
+
+    def operand(A):
+        return (A + A.T) / 2 if reads_a_triangle else A
+
+    reference = jax.grad(lambda A: function(jax.numpy, expm, operand(A)))
     np.testing.assert_allclose(
-        mg.grad(lambda A: function(np, mg.expm, A))(value), reference(value), rtol=1e-9, atol=1e-10
+        mg.grad(lambda A: function(np, mg.expm, operand(A)))(value), reference(value), rtol=1e-9, atol=1e-10
     )
     hessian = jax.jacfwd(reference)(value)
-    got = mg.hessian(lambda A: function(np, mg.expm, A))(value)
+    got = mg.hessian(lambda A: function(np, mg.expm, operand(A)))(value)
     np.testing.assert_allclose(got, hessian, rtol=1e-8, atol=1e-9 * np.max(np.abs(hessian)))
 
 
@@ -367,11 +379,11 @@ def test_numpy_source_pickles_and_stacks(name):
 
 
 def test_printed_forms():
-    A = mg.matrix("A")
+    A, S = mg.matrix("A"), mg.matrix("S", symmetric=True)
     printed = {
-        np.linalg.cholesky(A): "chol(A)",
-        np.linalg.eigvalsh(A): "λ(A)",
-        np.linalg.eigh(A)[1]: "eigvecs(A)",
+        np.linalg.cholesky(S): "chol(S)",
+        np.linalg.eigvalsh(S): "λ(S)",
+        np.linalg.eigh(S)[1]: "eigvecs(S)",
         thin(A)[0]: "svd_U(A)",
         thin(A)[1]: "svdvals(A)",
         thin(A)[2]: "svd_V(A)ᵀ",
@@ -380,11 +392,11 @@ def test_printed_forms():
         np.linalg.qr(A)[0]: "qr_Q(A)",
         np.linalg.qr(A)[1]: "qr_R(A)",
         mg.expm(A): "expm(A)",
-        np.sum(np.linalg.eigvalsh(A)).diff(A): "eigvecs(A) eigvecs(A)ᵀ",
+        np.sum(np.linalg.eigvalsh(S)).diff(S): "eigvecs(S) eigvecs(S)ᵀ",
         np.trace(mg.expm(2 * A)).diff(A): "2 expm(2 A)ᵀ",
     }
     assert [str(expression) for expression in printed] == list(printed.values())
     assert mg.expm(A).to_latex() == r"\operatorname{expm}(A)"
     assert mg.expm(A).to_index() == "expm(A)[i,j]"
-    assert np.linalg.eigvalsh(A).to_index() == "λ(A)[i]"
+    assert np.linalg.eigvalsh(S).to_index() == "λ(S)[i]"
     assert np.linalg.pinv(A, rcond=1e-3).to_numpy() == "np.linalg.pinv(A, rcond=0.001)"

@@ -152,6 +152,8 @@ def test_what_is_masked_may_be_infinite():
     infinite = np.where(np.tri(4, 5) > 0, X, np.inf)
     np.testing.assert_array_equal(np.tril(A)(A=infinite), np.tril(X))
     np.testing.assert_array_equal(np.triu(A, 1)(A=infinite), np.triu(infinite, 1))
+    bands = np.tril(A, -1) + np.tril(np.triu(A))
+    np.testing.assert_array_equal(bands(A=infinite), np.tril(X))
     masked = np.sum(np.exp(np.tril(A)) - 1).diff(A)(A=np.where(np.isinf(infinite), 1e9, infinite))
     np.testing.assert_allclose(masked, np.tril(np.exp(X)))
 

@@ -95,6 +95,7 @@ void bind_node(py::module_& module) {
                                return size && size->axis < 0 ? std::optional(size->name) : std::nullopt;
                              })
       .def_property_readonly("is_condition", &numpy_api::is_condition)
+      .def_property_readonly("is_symmetric", [](const Expr& e) { return e->symmetric; })
       .def(
           "__eq__", [](const Expr& a, const Expr& b) { return a == b; }, py::is_operator())
       .def("__hash__", [](const Expr& e) { return std::hash<const void*>{}(e.get()); });

@@ -93,6 +93,11 @@ struct Common {
   std::vector<std::pair<size_t, size_t>> places{};  ///< term, and factor within it
 };
 
+/// Whether a factor says where a product is zero, whatever the others are there: they can't be pulled out then.
+bool masks(const Factor& f) {
+  return f.guard && !f.labels.empty();
+}
+
 bool is_identity(const Factor& f) {
   return f.node->as<Identity>() != nullptr;
 }
@@ -228,7 +233,8 @@ bool factor_out(std::vector<Term>& terms, const Lengths& lengths) {
     Common some = *common;
     std::erase_if(some.places, [&](const auto& place) {
       const auto rest = remainder(factors[place.first], place.second, some.factor.exponent);
-      return !some.factor.labels.empty() && std::ranges::any_of(rest, is_identity);
+      return !some.factor.labels.empty() &&
+             std::ranges::any_of(rest, [](const Factor& f) { return is_identity(f) || masks(f); });
     });
     if (some.places.size() < 2 || (symmetric && !some.factor.labels.empty())) continue;
     some.factor.labels = factors[some.places[0].first][some.places[0].second].labels;

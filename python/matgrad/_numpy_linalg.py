@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._expr import Expr, as_expr, elementwise
-from ._numpy_axes import broadcast_to
+from ._expr import Expr, as_expr, contract, elementwise
+from ._numpy_axes import broadcast_to, swapaxes
 from ._numpy_joining import stack
 from ._numpy_products import diagonal, outer, tensordot, trace, vecdot
 from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._numpy_reductions import max, min, norm, normalized_axes, sum
+from ._numpy_selection import tril, triu
 
 # --- Results of several parts, as NumPy names them ---
 
@@ -132,25 +133,35 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 # --- Decompositions ---
 
 
+def _of_triangle(function: str, a: Any, UPLO: str) -> Expr:
+    """Return the symmetric matrices with that triangle, which is all that NumPy reads."""
+    if UPLO not in ("L", "U", "l", "u"):
+        raise ValueError(f"{function}: UPLO is {UPLO!r} but must be 'L' or 'U'")
+    x = as_expr(function, a)
+    if x._node.is_symmetric:
+        return x
+    lengths = x._node.shape[-2:]
+    if len(lengths) < 2 or (lengths[0] != lengths[1] and all(isinstance(n, int) for n in lengths)):
+        raise ValueError(f"{function}: the operand has shape {x._lengths} but must be square")
+    beside = tril(x, -1) if UPLO in "Ll" else triu(x, 1)
+    n, entries = x.ndim, diagonal(x, 0, -2, -1)
+    identity = Expr(_core.delta(x._node.shape[-1]), {})
+    main = contract("diagonal", [entries, identity], [[*range(n - 1)], [n - 2, n - 1]], n)
+    return beside + swapaxes(beside, -2, -1) + main
+
+
 def cholesky(a: Any, /, *, upper: bool = False) -> Expr:
-    factor = of_matrices("cholesky", as_expr("cholesky", a))
+    factor = of_matrices("cholesky", _of_triangle("cholesky", a, "U" if upper else "L"))
     return _matrix_transpose(factor) if upper else factor
 
 
-def _checked_triangle(function: str, UPLO: str) -> None:
-    if UPLO not in ("L", "U", "l", "u"):
-        raise ValueError(f"{function}: UPLO is {UPLO!r} but must be 'L' or 'U'")
-
-
 def eigh(a: Any, UPLO: str = "L") -> EighResult:
-    _checked_triangle("eigh", UPLO)
-    x = as_expr("eigh", a)
+    x = _of_triangle("eigh", a, UPLO)
     return EighResult(of_matrices("eigenvalues", x), of_matrices("eigenvectors", x))
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Expr:
-    _checked_triangle("eigvalsh", UPLO)
-    return of_matrices("eigenvalues", as_expr("eigvalsh", a))
+    return of_matrices("eigenvalues", _of_triangle("eigvalsh", a, UPLO))
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:

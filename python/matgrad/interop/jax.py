@@ -65,8 +65,8 @@ def function(fun: Any, *symbols: Expr) -> Callable[..., Any]:
     >>> import matgrad as mg
     >>> A, x = mg.matrix("A"), mg.vector("x")
     >>> f = mg.interop.jax.function(x @ A @ x, A, x)
-    >>> jax.jit(jax.grad(f, argnums=1))(jax.numpy.eye(2), jax.numpy.array([1.0, 2.0]))
-    Array([2., 4.], dtype=float32)
+    >>> jax.jit(jax.grad(f, argnums=1))(jax.numpy.eye(2), jax.numpy.array([1.0, 2.0])).tolist()
+    [2.0, 4.0]
     """
     if callable(fun) and not isinstance(fun, Expr):
         if symbols:

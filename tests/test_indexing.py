@@ -161,3 +161,41 @@ def test_traced_functions():
     np.testing.assert_array_equal(by_argument(x, x < 2), [0, 2, 0, 0])
     np.testing.assert_array_equal(by_argument(x, x > 1), [0, 0, 4, 6])
     np.testing.assert_array_equal(mg.grad(lambda x: np.sum(x[x > 1] ** 2))(x), [0, 0, 4, 6])
+
+
+def test_masks_have_the_shape_of_what_they_index():
+    x = np.arange(5.0)
+    for mask in (np.array([True, False]), np.ones(7, bool)):
+        with pytest.raises(IndexError, match="a mask of shape"):
+            mg.grad(lambda x, mask=mask: np.sum(x[mask] ** 2))(x)
+        with pytest.raises(IndexError, match="a mask of shape"):
+            mg.vector("x", 5)[mask]
+    for bad in (lambda A: A[(A > 0)[:1]], lambda A: A[(A > 0)[:, :1]]):
+        with pytest.raises(IndexError, match="the condition has shape"):
+            mg.grad(lambda A, bad=bad: np.sum(bad(A)))(M)
+
+
+def test_what_a_condition_selects_is_a_copy():
+    def copied(x):
+        x = x.copy()
+        selected = x[x > 1]
+        x[:] = 5
+        other = selected.copy()
+        other += 1
+        return np.sum(selected**2)
+
+    x = np.array([0.5, 2.0, 3.0])
+    value, gradient = mg.value_and_grad(copied)(x)
+    assert value == copied(x)
+    np.testing.assert_array_equal(gradient, [0, 4, 6])
+    with pytest.raises(NotImplementedError, match="maximum"):
+        mg.grad(lambda x: np.maximum.reduce(x[x > 0], initial=10))(x)
+    with pytest.raises(NotImplementedError, match="add"):
+        mg.grad(lambda x: np.sum(np.add.reduce(x[x[:, 0] > 0])))(M)
+
+
+def test_an_index_out_of_bounds_leaves_a_trace_as_it_is():
+    inverse = mg.grad(lambda A: np.sum(np.linalg.inv(A)))
+    with pytest.raises(np.linalg.LinAlgError):
+        inverse(np.zeros((2, 2)))
+    np.testing.assert_allclose(inverse(2 * np.eye(3)), np.full((3, 3), -0.25))

@@ -206,3 +206,67 @@ def test_a_sum_that_is_repeated_along_an_axis_that_drops_out():
         wanted = run_source(second.to_numpy(), {"A": M, "x": row})
         np.testing.assert_allclose(second(A=M, x=row), wanted, rtol=1e-12)
         np.testing.assert_allclose(e.diff(x, mode="reverse")(A=M, x=row), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.insert(x, 7, 1.0),
+        lambda x: np.repeat(x, 2, axis=1),
+        lambda x: np.stack([x, np.ones(1)]),
+        lambda x: np.vstack([x.reshape(2, 3), np.ones((3, 1))]),
+        lambda x: np.hstack([x.reshape(2, 3), np.ones((1, 3))]),
+        lambda x: np.concatenate([x.reshape(2, 3), np.ones((1, 1))]),
+    ],
+)
+def test_what_numpy_refuses(call):
+    with pytest.raises((IndexError, ValueError)):
+        call(np.ones(6))
+    with pytest.raises((IndexError, ValueError)):
+        mg.formula(call, np.ones(6))
+
+
+def test_insert_counts_from_the_end():
+    for place in (-1, -6, 0, 6):
+        np.testing.assert_array_equal(
+            mg.formula(lambda x, k=place: np.insert(x, k, 9.0), v)(x=v), np.insert(v, place, 9.0)
+        )
+    np.testing.assert_array_equal(
+        mg.formula(lambda x: np.insert(x, 1, 2.0, axis=1), X)(x=X), np.insert(X, 1, 2.0, axis=1)
+    )
+
+
+def test_quantiles_of_nan_are_nan():
+    row = np.array([[1.0, np.nan, 2.0], [3.0, 1.0, 2.0]])
+    for function in (lambda x: np.median(x, axis=1), lambda x: np.quantile(x, [0.2, 0.9], axis=1)):
+        np.testing.assert_array_equal(mg.formula(function, row)(x=row), function(row))
+
+
+def test_single_precision_stays():
+    single = v.astype(np.float32)
+    for function in (np.gradient, lambda x: np.linspace(x[0], x[1], 3)):
+        assert mg.value_and_grad(lambda x, f=function: np.sum(f(x)))(single)[0].dtype == np.float32
+
+
+def test_adding_at_places_takes_no_matrix():
+    places = np.random.default_rng(0).integers(0, 50_000, 100_000)
+
+    def counts(x):
+        y = np.zeros_like(x)
+        np.add.at(y, places, 1.0)
+        return np.sum(y * x**2)
+
+    x = np.ones(50_000)
+    np.testing.assert_allclose(mg.grad(counts)(x), 2.0 * np.bincount(places, minlength=50_000))
+
+    def infinite(x):
+        y = np.zeros_like(x)
+        np.add.at(y, [0, 0, 1], np.array([1.0, 2.0, np.inf]))
+        return y + x
+
+    np.testing.assert_array_equal(mg.formula(infinite, np.zeros(3))(x=np.zeros(3)), [3, np.inf, 0])
+
+
+def test_a_pseudoinverse_that_cuts_off_has_no_derivative():
+    with pytest.raises(NotImplementedError, match="pinv"):
+        mg.grad(lambda A: np.sum(np.linalg.pinv(A, rcond=0.5)))(X)

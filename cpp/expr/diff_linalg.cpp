@@ -4,6 +4,8 @@
 // Numer. Anal. 10 (1973), of the pseudoinverse; N. Higham, Functions of Matrices (2008), of the exponential.
 #include "expr/diff_linalg.h"
 
+#include "expr/op.h"
+
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -198,8 +200,13 @@ void right_vectors(const Nodes& nodes, Formula& formula) {
   vectors(nodes, formula, nodes.value, nodes(LinalgOp::LeftVectors), "l", "k");
 }
 
-/// dP = −P dA P + P Pᵀ dAᵀ (I − A P) + (I − P A) dAᵀ Pᵀ P, where the rank stays.
+/// dP = −P dA P + P Pᵀ dAᵀ (I − A P) + (I − P A) dAᵀ Pᵀ P, where the rank stays: what is cut off must be zero but for
+/// rounding errors.
 void pseudoinverse(const Nodes& nodes, Formula& formula) {
+  constexpr double kRounding = 1e-4;
+  if (nodes.value->as<Linalg>()->cutoff > kRounding) {
+    throw NotDifferentiable("the derivative of pinv is not supported where it cuts off more than rounding errors");
+  }
   const Expr &P = nodes.value, &A = nodes.A;
   formula.add(-1, {{P, "ik"}, {P, "lj"}});
   formula.add(1, {{P, "ip"}, {P, "lp"}, {delta(nodes.length(-1)), "kj"}});

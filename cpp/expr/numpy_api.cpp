@@ -172,11 +172,18 @@ bool is_condition(const Expr& e) {
         array->values);
   }
   auto* product = e->as<Einsum>();
-  return product && product->coefficient == 1 && !product->factors.empty() &&
-         std::ranges::all_of(product->factors, [&](const Factor& factor) {
-           bool elementwise =
-               std::ranges::all_of(factor.labels, [&](char label) { return int(number_of(label)) < e->ndim(); });
-           return elementwise && factor.exponent > 0 && is_condition(factor.node);
+  if (product == nullptr || product->coefficient != 1) return false;
+  auto selects = [](const Factor& factor) { return factor.node->as<Identity>() || factor.node->as<Gather>(); };
+  auto is_selected = [&](char label) {  // or an axis of the result
+    return int(number_of(label)) < e->ndim() ||
+           std::ranges::any_of(
+               product->factors,
+               [&](const Factor& factor) { return selects(factor) && factor.labels.find(label) != Labels::npos; });
+  };
+  const bool any = std::ranges::any_of(product->factors, [&](const Factor& factor) { return !selects(factor); });
+  return any && std::ranges::all_of(product->factors, [&](const Factor& factor) {
+           return selects(factor) ||
+                  (factor.exponent > 0 && std::ranges::all_of(factor.labels, is_selected) && is_condition(factor.node));
          });
 }
 

@@ -194,7 +194,7 @@ View Lowering::lower_ordering(const Reduce& reduce, Shape shape) {
   }
   step.rows = make_nest(operand.shape, rows, {&to, &from});
   step.places = {to.place, from.place};
-  emit(step);
+  emit_fallible(step);
   return result;
 }
 

@@ -30,6 +30,15 @@ int64_t position(T index, int64_t length) {
       (is_integer ? " is out of bounds for an axis of length " + std::to_string(length) : " must be an integer"));
 }
 
+/// Throws std::out_of_range if not all places along an axis are numbers of type T.
+template <class T>
+void require_exact(int64_t length) {
+  constexpr int64_t kExact = int64_t(1) << 24;  // integers up to here are float32s
+  if (sizeof(T) == 8 || length <= kExact) return;
+  throw std::out_of_range("an axis of length " + std::to_string(length) +
+                          " can't be indexed in float32, whose integers are exact up to 16777216 only");
+}
+
 /// Places of an axis that what is added up goes to.
 struct Range {
   int64_t first = 0, last = std::numeric_limits<int64_t>::max();
@@ -165,13 +174,7 @@ void order_row(const Ordering& step, const Pointers<T>& at) {
 
 template <class T>
 void run(const Selection& step, const Pointers<T>& at) {
-  constexpr int64_t kExact = int64_t(1) << 24;  // integers up to here are float32s
-  for (size_t k = 2; k < size_t(step.operands); ++k) {
-    if (sizeof(T) == 4 && step.lengths[k] > kExact) {
-      throw std::out_of_range("an axis of length " + std::to_string(step.lengths[k]) +
-                              " can't be indexed in float32, whose integers are exact up to 16777216 only");
-    }
-  }
+  for (size_t k = 2; k < size_t(step.operands); ++k) require_exact<T>(step.lengths[k]);
   if (step.nest.empty()) return select_row(step, Loop{}, at);
   const Loop& outer = step.nest.front();
   bool is_parallel = !step.adds || outer.strides[0] != 0;  // what is added to must differ from row to row
@@ -229,6 +232,7 @@ void run(const CumulativeSum& step, const Pointers<T>& at) {
 template <class T>
 void run(const Ordering& step, const Pointers<T>& at) {
   constexpr int64_t kPerElement = 16;
+  require_exact<T>(step.length);
   for_each_position<T>(step.rows, step.rows.size(), step.length * kPerElement, true, at,
                        [&](const Pointers<T>& row) { order_row(step, row); });
 }

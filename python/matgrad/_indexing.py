@@ -17,7 +17,7 @@ _EXACT_IN_FLOAT32 = 2**24
 
 def indexed(x: Expr, key: Any) -> Expr:
     """Return x[key], as NumPy does."""
-    items = _items(key, x.ndim)
+    items = _items(key, x)
     if all(item is None or isinstance(item, (int, slice)) for item in items):
         return Expr(_core.index(x._node, items), x._symbols)
     items += [slice(None)] * (x.ndim - sum(item is not None for item in items))
@@ -63,22 +63,42 @@ def _as_index(index: Any) -> Expr:
     return as_expr("index", index)
 
 
-def _items(key: Any, ndim: int) -> list[Any]:
+def _items(key: Any, x: Expr) -> list[Any]:
     """Return what stands between brackets as a list of Python's integers, slices and None, arrays and expressions."""
     items = [_item(item) for item in (key if isinstance(key, tuple) else (key,))]
+    _check_masks(items, x)
     items = [part for item in items for part in _places(item)]
     ellipses = [k for k, item in enumerate(items) if item is Ellipsis]
     if len(ellipses) > 1:
         raise IndexError("an index can only have a single ellipsis ('...')")
     for k in ellipses:
         used = sum(item is not None for item in items) - 1
-        items[k : k + 1] = [slice(None)] * (ndim - used)
+        items[k : k + 1] = [slice(None)] * (x.ndim - used)
     return items
+
+
+def _is_mask(item: Any) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype == bool
+
+
+def _check_masks(items: list[Any], x: Expr) -> None:
+    """Raise IndexError if a mask has another shape than the axes that it stands for."""
+    used = [item.ndim if _is_mask(item) else int(item is not None and item is not Ellipsis) for item in items]
+    for k, item in enumerate(items):
+        if not _is_mask(item):
+            continue
+        axis = sum(used[:k]) if not any(one is Ellipsis for one in items[:k]) else x.ndim - sum(used[k:])
+        lengths = x.shape[axis : axis + item.ndim]
+        known = [(m, n) for m, n in zip(lengths, item.shape, strict=False) if isinstance(m, int)]
+        if len(lengths) < item.ndim or any(m != n for m, n in known):
+            raise IndexError(
+                f"a mask of shape {item.shape} can't index the axes from {axis} on of an expression of shape {x.shape}"
+            )
 
 
 def _places(item: Any) -> tuple[Any, ...]:
     """Return a mask as the places where it is true, one array an axis."""
-    return np.nonzero(item) if isinstance(item, np.ndarray) and item.dtype == bool else (item,)
+    return np.nonzero(item) if _is_mask(item) else (item,)
 
 
 def _item(item: Any) -> Any:

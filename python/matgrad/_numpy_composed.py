@@ -22,7 +22,8 @@ def linspace(
     parts = num - 1 if endpoint else num
     width = last - first
     weights = np.arange(float(num)) / max(parts, 1)
-    result = first + weights.reshape(-1, *[1] * width.ndim) * width
+    weights = weights.astype(width.dtype).reshape(-1, *[1] * width.ndim)
+    result = first + weights * width
     result = moveaxis(result, 0, axis) if axis != 0 else result
     return (result, width / parts) if retstep else result
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._expr import Expr, as_expr
+from . import _core
+from ._expr import Expr, as_expr, contract
 from ._numpy_axes import broadcast_to
 from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._views import known_shape
@@ -64,9 +65,9 @@ def add_at(a: Any, indices: Any, b: Any) -> None:
     shape = known_shape(a._node)
     places = np.arange(int(np.prod(shape))).reshape(shape)[indices]
     values = broadcast_to(b, places.shape).reshape(-1)
-    columns = np.zeros((places.size, int(np.prod(shape))))
-    columns[np.arange(places.size), places.ravel()] = 1
-    a[...] = a + (values @ columns).reshape(shape)
+    index = as_expr("add.at", places.ravel())
+    rows = Expr(_core.gather(index._node, int(np.prod(shape))), index._symbols)
+    a[...] = a + contract("add.at", [values, rows], [[1], [1, 0]], 1).reshape(shape)
 
 
 FUNCTIONS |= {f.__name__: f for f in (full_like, zeros_like, ones_like, copyto, fill_diagonal)}

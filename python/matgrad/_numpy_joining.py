@@ -15,6 +15,7 @@ from ._numpy_axes import atleast_1d, atleast_2d, broadcast_to, embed, expand_dim
 from ._numpy_protocol import FUNCTIONS
 from ._numpy_reductions import normalized_axes
 from ._numpy_selection import known_length, rearranged
+from ._tracing import TRACING
 
 # --- Joining ---
 
@@ -26,9 +27,24 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Expr:
     if not operands or any(x.ndim != operands[0].ndim for x in operands):
         raise ValueError("concatenate: needs at least one operand, all of the same number of axes")
     (k,) = normalized_axes("concatenate", operands[0], axis)
+    for x in operands[1:]:
+        _check_alike(operands[0], x, k)
     bounds = [0, *accumulate(known_length("concatenate", x, k) for x in operands)]
     parts = [embed(x, k, slice(*ends), bounds[-1]) for x, ends in zip(operands, pairwise(bounds), strict=True)]
     return reduce(add, parts)
+
+
+def _check_alike(first: Expr, x: Expr, but: int) -> None:
+    """Raise ValueError if lengths differ along another axis than one; a length of 1 isn't broadcast."""
+    for axis, (m, n) in enumerate(zip(first._node.shape, x._node.shape, strict=True)):
+        if axis == but or m == n or not (isinstance(m, int) or isinstance(n, int)):
+            continue
+        if TRACING.get() is not None:
+            m, n = first.shape[axis], x.shape[axis]  # asks for the lengths
+        if m != n and ((isinstance(m, int) and isinstance(n, int)) or 1 in (m, n)):
+            raise ValueError(
+                f"concatenate: operands have lengths {m} and {n} along axis {axis}, but may differ along {but} only"
+            )
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Expr:
@@ -82,11 +98,19 @@ def block(arrays: Any) -> Expr:
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Expr:
     x = as_expr("insert", arr)
-    x, axis = (ravel(x), 0) if axis is None else (x, axis % x.ndim)
-    place = index(obj) % (known_length("insert", x, axis) + 1)
+    x, axis = (ravel(x), 0) if axis is None else (x, normalized_axes("insert", x, axis)[0])
+    n = known_length("insert", x, axis)
+    if np.ndim(obj) > 0:
+        raise NotImplementedError("insert at several places of an expression is not supported")
+    place = index(obj)
+    if not -n <= place <= n:
+        raise IndexError(f"insert: index {place} is out of bounds for axis {axis} with size {n}")
+    place += n if place < 0 else 0
     value = as_expr("insert", values)
     if value.ndim == x.ndim - 1:
         value = expand_dims(value, axis)
+    if value.ndim == 0:
+        value = broadcast_to(value, [1 if k == axis else length for k, length in enumerate(x._lengths)])
     ends = ((*(slice(None),) * axis, part) for part in (slice(None, place), slice(place, None)))
     before, after = (x[end] for end in ends)
     return concatenate([before, value, after], axis)
@@ -149,7 +173,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Expr, ...]:
 
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Expr:
     x = as_expr("repeat", a)
-    x, k = (ravel(x), 0) if axis is None else (x, axis % x.ndim)
+    x, k = (ravel(x), 0) if axis is None else (x, normalized_axes("repeat", x, axis)[0])
     if np.ndim(repeats) > 0:
         return rearranged("repeat", x, k, lambda places: np.repeat(places, repeats))
     count, lengths = index(repeats), x._lengths
@@ -231,7 +255,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Expr:
 
 def rollaxis(a: Any, axis: int, start: int = 0) -> Expr:
     x = as_expr("rollaxis", a)
-    axis %= x.ndim
+    (axis,) = normalized_axes("rollaxis", x, axis)
     start += x.ndim if start < 0 else 0
     moved: Expr = FUNCTIONS["moveaxis"](x, axis, start - (axis < start))
     return moved

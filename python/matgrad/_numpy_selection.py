@@ -136,6 +136,8 @@ def _quantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims: b
     place = q * (n - 1)
     low = np.floor(place).astype(np.intp)
     weight = (place - low).reshape((*q.shape, *(1,) * (x.ndim - 1 - k)))
+    largest = ordered[(*(slice(None),) * k, slice(n - 1, n))]
+    ordered = elementwise("where", UFUNCS["isnan"](largest), np.nan, ordered)  # of which NaN is last
     between = take(ordered, low, k) * (1 - weight) + take(ordered, np.minimum(low + 1, n - 1), k) * weight
     result = moveaxis(between, [*range(k, k + q.ndim)], [*range(q.ndim)])
     if not keepdims:
@@ -236,7 +238,7 @@ def _central_differences(x: Expr, axis: int, spacing: Any) -> Expr:
         raise ValueError(f"gradient: the length of axis {axis} is {n} but must be at least 2")
     places = np.arange(n)
     low, high = np.maximum(places - 1, 0), np.minimum(places + 1, n - 1)
-    steps = (high - low).astype(np.float64).reshape(-1, *(1,) * (x.ndim - 1 - axis))
+    steps = (high - low).astype(x.dtype).reshape(-1, *(1,) * (x.ndim - 1 - axis))
     differences: Expr = (take(x, high, axis) - take(x, low, axis)) / (steps * spacing)
     return differences
 

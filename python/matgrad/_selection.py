@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ._expr import Expr, as_expr, elementwise
+from ._expr import Expr, elementwise
 from ._numpy_protocol import FUNCTIONS, HOOKS
 from ._validate import Symbolic
 
@@ -35,7 +35,8 @@ class Selection(NDArrayOperatorsMixin, Symbolic):
         return elementwise("where", condition, self.whole, other)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
+        is_of_all = self.whole.ndim == 1 or kwargs.get("axis", 0) is None
+        if method == "reduce" and ufunc.__name__ in _REDUCTIONS and is_of_all and not set(kwargs) - {"axis"}:
             return _REDUCTIONS[ufunc.__name__](self)
         (out,) = kwargs.pop("out", (None,))
         if method != "__call__" or kwargs or not isinstance(out, (Selection, type(None))):
@@ -50,6 +51,8 @@ class Selection(NDArrayOperatorsMixin, Symbolic):
         if isinstance(x, Selection):
             if x.condition._node != self.condition._node:
                 raise TypeError(f"{function}: x[condition] and y[condition] must be by the same condition")
+            if x.whole.ndim != self.whole.ndim:
+                raise TypeError(f"{function}: x[condition] and y[condition] must have the same number of axes")
             return x.whole
         if np.ndim(x):
             raise TypeError(
@@ -110,8 +113,8 @@ class Selection(NDArrayOperatorsMixin, Symbolic):
         return self.var() ** 0.5
 
     def copy(self) -> Selection:
-        """Return the selection, which can't be assigned to."""
-        return self
+        """Return the same entries, which assignments leave alone."""
+        return Selection(self.whole, self.condition)
 
 
 _REDUCTIONS: dict[str, Callable[[Any], Any]] = {
@@ -129,7 +132,10 @@ _REDUCTIONS: dict[str, Callable[[Any], Any]] = {
 def selection(x: Expr, condition: Expr) -> Selection:
     if condition.ndim > x.ndim:
         raise IndexError(f"too many indices: the condition has {condition.ndim} axes but the array {x.ndim}")
-    return Selection(as_expr("index", x), condition)
+    own, lengths = condition._node.shape, x._node.shape[: condition.ndim]
+    if own != lengths and condition.shape != x.shape[: condition.ndim]:
+        raise IndexError(f"the condition has shape {own} but the array it selects from begins with {lengths}")
+    return Selection(+x, +condition)
 
 
 HOOKS["selection"] = selection

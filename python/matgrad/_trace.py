@@ -94,6 +94,8 @@ class Tracer:
             mode, trace = self._known_or_new(leaves, structure)
             try:
                 results, is_exact = _evaluate(trace, leaves)
+            except np.linalg.LinAlgError:
+                raise
             except ValueError as error:
                 mode, trace = self._for_these_lengths(leaves, structure, mode, error)
                 results, is_exact = _evaluate(trace, leaves)

@@ -106,6 +106,10 @@ def from_memmap(x: np.memmap[Any, Any], chunks: Any = "auto") -> da.Array:
     ...     value, gradient.compute().tolist()
     (np.float64(55.0), [[0.0, 2.0], [4.0, 6.0], [8.0, 10.0]])
     """
+    if getattr(x, "mode", None) == "c":
+        raise TypeError(
+            'from_memmap: x is a copy-on-write map (mode "c"), whose changes no worker sees; open it with mode "r"'
+        )
     file = File.of(x)
     if file is None:
         raise TypeError("from_memmap: x must be a numpy.memmap of a whole file, not a view of one")

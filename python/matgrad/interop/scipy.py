@@ -118,6 +118,8 @@ class Vectorized(Mapping[str, Any]):
         return unflatten(self._structure, (array[()] for array in self._arrays(vector)))
 
     def _arrays(self, x: Vector) -> list[Vector]:
+        if x.size != self.x0.size:
+            raise ValueError(f"{self._name}: x has {x.size} elements but must have {self.x0.size}, as x0 has")
         return [x[part].reshape(shape) for part, shape in self._places]
 
     # --- What ** asks for ---

@@ -13,6 +13,7 @@ import matgrad as mg
 
 da = pytest.importorskip("dask.array")
 dask = pytest.importorskip("dask")
+_dask_graph = pytest.importorskip("matgrad.interop._dask_graph")
 
 n, m, r = 230, 6, 3
 RNG = np.random.default_rng(0)
@@ -205,14 +206,18 @@ def file(tmp_path):
     return tmp_path / "X.npy"
 
 
-def test_mapped_files(file):
+def test_mapped_files(file, monkeypatch):
     mapped = np.load(file, mmap_mode="r")
     expected = mg.value_and_grad(factorization, (1, 2))(X, U, V)
     chunks = mg.interop.dask.from_memmap(mapped, chunks=(70, -1))
     np.testing.assert_array_equal(chunks.compute(), X)
     check(VALUE_AND_GRAD(factorization, (1, 2))(chunks, U, V), expected)
+    sent = []
+    whole = _dask_graph.Graph._array
+    monkeypatch.setattr(_dask_graph.Graph, "_array", lambda self, x: sent.append(np.shape(x)) or whole(self, x))
     result = VALUE_AND_GRAD(factorization, (1, 2))(mapped, chunked(U), V)  # cut where it is
     check(result, expected)
+    assert sent == [V.shape]  # blocks of the file are mapped where they are needed
 
 
 def test_files_in_fortran_order(tmp_path):
@@ -222,8 +227,9 @@ def test_files_in_fortran_order(tmp_path):
 
 
 def test_views_of_files_are_an_error(file):
-    with pytest.raises(TypeError, match="not a view"):
-        mg.interop.dask.from_memmap(np.load(file, mmap_mode="r")[1:])
+    for mapped in (np.load(file, mmap_mode="r")[1:], np.load(file, mmap_mode="c")):
+        with pytest.raises(TypeError, match="whole file, neither a view"):
+            mg.interop.dask.from_memmap(mapped)
 
 
 def test_zarr(tmp_path):

@@ -33,8 +33,8 @@ class File(NamedTuple):
 
     @classmethod
     def of(cls, x: Any) -> File | None:
-        """Return the file that a mapped array is the whole of, or None."""
-        if not isinstance(x, np.memmap) or x.filename is None or isinstance(x.base, np.ndarray):
+        """Return the file that holds the whole of a mapped array, or None, as where changes are the map's alone."""
+        if not isinstance(x, np.memmap) or x.filename is None or x.mode == "c" or isinstance(x.base, np.ndarray):
             return None
         order = "F" if x.flags.f_contiguous and not x.flags.c_contiguous else "C"
         return cls(str(x.filename), x.dtype, x.offset, x.shape, order)

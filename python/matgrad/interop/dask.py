@@ -106,13 +106,12 @@ def from_memmap(x: np.memmap[Any, Any], chunks: Any = "auto") -> da.Array:
     ...     value, gradient.compute().tolist()
     (np.float64(55.0), [[0.0, 2.0], [4.0, 6.0], [8.0, 10.0]])
     """
-    if getattr(x, "mode", None) == "c":
-        raise TypeError(
-            'from_memmap: x is a copy-on-write map (mode "c"), whose changes no worker sees; open it with mode "r"'
-        )
     file = File.of(x)
     if file is None:
-        raise TypeError("from_memmap: x must be a numpy.memmap of a whole file, not a view of one")
+        raise TypeError(
+            'from_memmap: x must be a numpy.memmap of a whole file, neither a view of one nor one of mode "c", whose '
+            "changes no worker sees"
+        )
     return file.chunked(chunks)
 
 
@@ -140,6 +139,7 @@ class BlockTracer(Tracer):
         if any(isinstance(leaf.value, Expr) for leaf in leaves):
             return self._nested(leaves, structure)
         chunked = {k: leaf.value for k, leaf in enumerate(leaves) if isinstance(leaf.value, da.Array)}
+        stored = chunked | {k: leaf.value for k, leaf in enumerate(leaves) if File.of(leaf.value)}
         cut = {k: axis for k, x in chunked.items() if (axis := _cut_axis(self.name, leaves[k].name, x)) is not None}
         stand_ins = {k: np.broadcast_to(np.zeros((), x.dtype), x.shape) for k, x in chunked.items()}
         leaves = [self._checked(leaf._replace(value=stand_ins.get(k, leaf.value))) for k, leaf in enumerate(leaves)]
@@ -149,7 +149,7 @@ class BlockTracer(Tracer):
         key = (structure, *map(kind_of, leaves), *details_of(leaves, Mode(True, not may_look)), *cut.items())
         if key not in self._plans:
             self._plans[key] = self._plan(leaves, structure, cut, may_look)
-        return self._evaluated(self._plans[key], [chunked.get(k, leaf.value) for k, leaf in enumerate(leaves)], cut)
+        return self._evaluated(self._plans[key], [stored.get(k, leaf.value) for k, leaf in enumerate(leaves)], cut)
 
     def _plan(self, leaves: list[Leaf], structure: Structure, cut: dict[int, int], may_look: bool) -> Plan:
         """Trace and cut; `may_look` says whether the function may look at the values of integers."""

@@ -197,6 +197,13 @@ def test_an_expression_takes_arrays_by_symbol():
         minimize_args(f, np.ones(3))
 
 
+def test_a_method_that_factorizes_takes_no_structured_hessian():
+    with pytest.raises(ValueError, match="trust-exact factorizes"):
+        minimize_args(rosenbrock, np.zeros(3), method="trust-exact", hess="structured")
+    with pytest.raises(ValueError, match="x has 7 elements but must have 2"):
+        minimize_args(lambda x: np.sum(x**2), np.zeros(2)).fun(np.ones(7))
+
+
 def test_the_hessian_may_be_structured():
     Q = np.diag([1.0, 2.0, 3.0]) + 0.1
     a = minimize_args(
@@ -297,7 +304,7 @@ def test_they_pickle():
         ({"method": "newton-cg"}, {"method", "hessp"}),
         ({"method": "trust-constr"}, {"method", "hessp"}),
         ({"method": "dogleg"}, {"method", "hess"}),
-        ({"method": "trust-exact", "hess": "structured"}, {"method", "hess"}),
+        ({"method": "trust-ncg", "hess": "structured"}, {"method", "hess"}),
         ({"method": "trust-constr", "hess": None}, {"method"}),
         ({"hess": "dense"}, {"hess"}),
         ({"hess": "product"}, {"hessp"}),

@@ -41,6 +41,8 @@ CASES = {
     "percentile": (lambda x: np.percentile(x, 30, axis=-1), T),
     "tril": (lambda x: np.tril(x, 1), X),
     "triu": (lambda x: np.triu(x, -1), X),
+    "tril of a vector": (lambda x: np.tril(x, 1), v),
+    "median over axes": (lambda x: np.median(x, axis=(0, 2)), T),
     "triu of a stack": (lambda x: np.triu(x), T),
     "cumsum": (lambda x: np.cumsum(x**2), v),
     "cumsum, flat": (lambda x: np.cumsum(x), X),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._expr import Expr, as_expr, contract, elementwise
-from ._numpy_axes import expand_dims, moveaxis, ravel, squeeze, swapaxes
+from ._numpy_axes import broadcast_to, expand_dims, moveaxis, ravel, squeeze, swapaxes
 from ._numpy_protocol import FUNCTIONS, UFUNCS
 from ._numpy_reductions import mean, normalized_axes
 
@@ -127,6 +127,10 @@ def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect") -> Ex
 def _quantile(function: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Expr:
     if method != "linear":
         raise NotImplementedError(f"{function} of an expression: method={method!r} is not supported")
+    if isinstance(axis, tuple) and not keepdims:
+        several = normalized_axes(function, as_expr(function, a), axis)
+        last = moveaxis(a, several, [*range(-len(several), 0)])
+        a, axis = last.reshape(*last._lengths[: -len(several)], -1), -1
     x, k = _along(function, a, axis)
     q = np.asarray(q, np.float64)
     if np.any((q < 0) | (q > 1)):
@@ -166,14 +170,22 @@ def _triangle(rows: Any, columns: Any, offset: int) -> Expr:
     return Expr(_core.triangle(rows, columns, offset), {})
 
 
+def _matrices(function: str, m: Any) -> Expr:
+    """Return an operand with two axes or more; a vector becomes the rows of a square matrix, as in NumPy."""
+    x = as_expr(function, m)
+    if x.ndim == 0:
+        raise ValueError(f"{function}: the operand has no axes but must have at least 1")
+    return broadcast_to(x, x._lengths * 2) if x.ndim == 1 else x
+
+
 def tril(m: Any, k: int = 0) -> Expr:
-    x = as_expr("tril", m)
+    x = _matrices("tril", m)
     rows, columns = x._node.shape[-2:]
     return _masked(x, _triangle(rows, columns, index(k)))
 
 
 def triu(m: Any, k: int = 0) -> Expr:
-    x = as_expr("triu", m)
+    x = _matrices("triu", m)
     rows, columns = x._node.shape[-2:]
     return _masked(x, _triangle(columns, rows, -index(k)).T)
 

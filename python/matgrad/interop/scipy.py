@@ -145,6 +145,10 @@ class Objective(Vectorized):
             raise ValueError(f"minimize_args: hess is {hess!r} but must be one of {', '.join(map(repr, _HESSIANS))}")
         if hess == "auto":
             hess = _HESSIAN_OF_METHOD.get(method.lower()) if isinstance(method, str) else None
+        if hess == "structured" and isinstance(method, str) and method.lower() in ("trust-exact", "dogleg"):
+            raise ValueError(
+                f"minimize_args: hess is 'structured' but {method} factorizes the Hessian and needs 'dense'"
+            )
         if hess == "structured" and len(self._shapes) > 1:
             raise ValueError(
                 f"minimize_args: hess is 'structured' but x0 has {len(self._shapes)} arrays and must have one; "

@@ -59,7 +59,7 @@ class Program {
   std::vector<expr::Expr> results_, symbols_;
   std::vector<expr::Expr> nodes_;    ///< all that the results are made of, operands first
   std::vector<expr::Expr> checked_;  ///< all that has to have lengths that agree
-  std::vector<bool> is_index_;  ///< of symbols_
+  std::vector<bool> is_index_;       ///< of symbols_
   std::vector<expr::Expr> arrays_{};
   std::vector<Constant> constants_{};
   bool needs_lapack_ = false;

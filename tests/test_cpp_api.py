@@ -222,7 +222,10 @@ def test_lapack_is_taken_from_where_the_user_says(printed):
 
 
 def test_the_package_links_every_function_of_lapack_that_the_core_takes():
-    header, source = (ROOT / "cpp" / "plan" / "lapack.h").read_text(), (ROOT / "cmake" / "lapack.cpp").read_text()
+    header, source = (
+        (ROOT / "cpp" / "plan" / "lapack.h").read_text(),
+        (ROOT / "cpp" / "api" / "cmake" / "lapack.cpp").read_text(),
+    )
     names = re.findall(r'visit\("(\w+)"', header)
     assert sorted(names) == sorted(re.findall(r"\(\*(\w+)\)\(", header))
     for name in [precision + name for precision in "sd" for name in names]:
